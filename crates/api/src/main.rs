@@ -1,0 +1,5 @@
+//! REST for operators and applications.
+
+fn main() -> std::process::ExitCode {
+    api::main()
+}

@@ -1,0 +1,64 @@
+//! The router and its description, from one list of routes.
+
+use axum::Router;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use web::kit::{KitConfig, layers};
+use web::problem::ProblemBody;
+
+use crate::routes;
+use crate::state::ApiState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Syncline",
+        version = "1",
+        description = "Synchronisation of an organization's database with its cloud accounts.",
+        license(name = "Apache-2.0")
+    ),
+    components(schemas(ProblemBody)),
+    tags(
+        (name = "health", description = "Is it alive, and what ails it"),
+        (name = "sync", description = "Start, watch and configure synchronisation"),
+        (name = "jobs", description = "The job ledger"),
+        (name = "repair", description = "What needs a person: quarantine, parked runs, lasting failures"),
+        (name = "data", description = "AOs, documents, drives"),
+        (name = "providers", description = "Credentials, subscriptions, caches"),
+        (name = "metrics", description = "Figures"),
+    )
+)]
+struct Description;
+
+/// The API with the layers of the kit around it.
+pub fn router(state: ApiState, kit: KitConfig) -> Router {
+    let (router, _) = routes::all().split_for_parts();
+    let description = document();
+    let router = router
+        .route("/openapi.json", axum::routing::get(async move || web::json::Json(description)))
+        .with_state(state);
+    layers(router, kit)
+}
+
+/// The OpenAPI 3.1 document, as it is committed in `docs/openapi.json`.
+pub fn document() -> Value {
+    let (_, mut api) = OpenApiRouter::with_openapi(Description::openapi()).merge(routes::all()).split_for_parts();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    let mut document = serde_json::to_value(&api).expect("the description is plain data");
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
+            let open = path == "/health" || path == "/api/health";
+            operation["security"] = if open { json!([]) } else { json!([{ "bearer": [] }]) };
+            operation["responses"]["default"] = json!({
+                "description": "A problem document (RFC 9457); `code` says which.",
+                "content": { "application/problem+json": {
+                    "schema": { "$ref": "#/components/schemas/ProblemBody" }
+                } }
+            });
+        }
+    }
+    document
+}

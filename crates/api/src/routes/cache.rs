@@ -1,0 +1,38 @@
+//! `POST /api/cache/clear`
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use web::auth::Admin;
+
+use crate::error::Answer;
+use crate::operation::{Call, Operation};
+use crate::state::ApiState;
+
+/// What to forget.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClearCache {
+    /// An AO id or drive id; absent: everything.
+    scope: Option<String>,
+}
+
+/// How much was forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Cleared {
+    cleared: u64,
+}
+
+/// Forgets cached provider metadata; loses nothing
+#[utoipa::path(post, path = "/api/cache/clear", tag = "providers", request_body = ClearCache, responses(
+    (status = 200, description = "Number of entries", body = Cleared),
+    (status = 503, description = "The connector is away", body = web::problem::ProblemBody),
+))]
+pub async fn clear(State(state): State<ApiState>, Admin(claims): Admin, call: Call) -> Answer<Response> {
+    let request: ClearCache = call.json()?;
+    let operation = Operation::begin(&state, &claims, call).await?;
+    let cleared = state.connector.clear_cache(request.scope.unwrap_or_default()).await?;
+    operation.answer(StatusCode::OK, None, &Cleared { cleared }).await
+}

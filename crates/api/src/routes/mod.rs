@@ -1,0 +1,62 @@
+//! One file per resource.
+
+mod aos;
+mod auth;
+mod cache;
+mod documents;
+mod drives;
+mod health;
+mod jobs;
+mod metrics;
+mod sync;
+mod webhooks;
+
+use chrono::{DateTime, Utc};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use web::page::{DEFAULT_LIMIT, MAX_LIMIT, PageQuery};
+use web::problem::{FieldError, Problem};
+
+use crate::state::ApiState;
+
+/// Every route.
+pub fn all() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::api_health))
+        .merge(sync::routes())
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::explain))
+        .routes(routes!(aos::list))
+        .routes(routes!(aos::get, aos::put))
+        .routes(routes!(documents::of_ao))
+        .routes(routes!(documents::list))
+        .routes(routes!(drives::list))
+        .routes(routes!(drives::put))
+        .routes(routes!(webhooks::list))
+        .routes(routes!(auth::health))
+        .routes(routes!(auth::login_microsoft))
+        .routes(routes!(cache::clear))
+        .routes(routes!(metrics::queue))
+        .routes(routes!(metrics::sync))
+}
+
+/// A page request out of the two fields that every filter has.
+///
+/// # Errors
+/// 422 when the limit is not from 1 to 200.
+fn page(limit: Option<u32>, cursor: Option<String>) -> Result<PageQuery, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("is a number from 1 to {MAX_LIMIT}");
+        return Err(Problem::unprocessable(vec![FieldError::new("limit", message)]));
+    }
+    Ok(PageQuery { limit, cursor })
+}
+
+/// A time that the connector counts in microseconds.
+fn micros(us: Option<i64>) -> Option<DateTime<Utc>> {
+    us.and_then(DateTime::from_timestamp_micros)
+}

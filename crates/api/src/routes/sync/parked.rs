@@ -1,0 +1,155 @@
+//! `/api/sync/parked`
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::jobs::enqueue;
+use store::parked::{self, Decision, Parked};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+use web::auth::{Admin, Claims, Viewer};
+use web::json::Json;
+use web::page::Page;
+use web::path::Path;
+use web::problem::Problem;
+use web::query::Query;
+
+use super::drive_job;
+use crate::error::{Answer, ApiError};
+use crate::operation::{Call, Operation};
+use crate::routes::jobs::Accepted;
+use crate::state::ApiState;
+
+/// Removals that wait for a person.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ParkedBody {
+    id: Uuid,
+    source: String,
+    resource_id: String,
+    /// Run that was stopped.
+    job_id: Option<Uuid>,
+    /// Documents before the run.
+    existing: i64,
+    /// Documents that it would remove.
+    would_delete: i64,
+    /// A few of them.
+    sample: Value,
+    reason: String,
+    /// `pending`, `approved` or `rejected`.
+    state: String,
+    decided_by: Option<String>,
+    decided_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Parked> for ParkedBody {
+    fn from(p: Parked) -> Self {
+        Self {
+            id: p.id,
+            source: p.source,
+            resource_id: p.resource_id,
+            job_id: p.job_id,
+            existing: p.existing,
+            would_delete: p.would_delete,
+            sample: p.sample,
+            reason: p.reason,
+            state: p.state,
+            decided_by: p.decided_by,
+            decided_at: p.decided_at,
+            created_at: p.created_at,
+        }
+    }
+}
+
+/// Which runs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ParkedQuery {
+    /// `pending` (default), `approved`, `rejected` or `all`.
+    state: Option<String>,
+    /// Items on the page, 1 to 200 (50).
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Runs stopped by the mass-change breaker, newest first
+#[utoipa::path(get, path = "/api/sync/parked", tag = "repair", params(ParkedQuery), responses(
+    (status = 200, description = "A page of runs", body = Page<ParkedBody>),
+))]
+pub async fn list(
+    State(state): State<ApiState>,
+    Viewer(claims): Viewer,
+    Query(query): Query<ParkedQuery>,
+) -> Answer<Json<Page<ParkedBody>>> {
+    let page = crate::routes::page(query.limit, query.cursor)?;
+    let wanted = query.state.as_deref().unwrap_or("pending");
+    let wanted = Some(wanted).filter(|s| *s != "all");
+    let (mut tx, company) = state.tenant(&claims).await?;
+    let rows = parked::list(&mut tx, company, wanted, page.after()?, page.fetch()).await?;
+    Ok(Json(Page::cut(&page, rows, |p| (p.created_at, p.id)).map(ParkedBody::from)))
+}
+
+/// Lets the removals happen: queues a run that may remove this many documents
+#[utoipa::path(post, path = "/api/sync/parked/{id}/approve", tag = "repair", params(("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "A run was queued", body = Accepted),
+        (status = 404, description = "No such run", body = web::problem::ProblemBody),
+        (status = 409, description = "Somebody has decided", body = web::problem::ProblemBody),
+    ))]
+pub async fn approve(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    Path(id): Path<Uuid>,
+    call: Call,
+) -> Answer<Response> {
+    let (mut operation, run) = decide(&state, &claims, id, call, true).await?;
+    let job = drive_job(operation.company, &run.resource_id, "approved", &claims.sub, |payload| {
+        payload.approved_removals = Some(run.would_delete);
+    })?;
+    let accepted = Accepted::new(enqueue(operation.tx(), job).await?.id());
+    operation.accepted(Some(&accepted.location), &accepted).await
+}
+
+/// Keeps the documents
+#[utoipa::path(post, path = "/api/sync/parked/{id}/reject", tag = "repair", params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "The decision", body = ParkedBody),
+        (status = 404, description = "No such run", body = web::problem::ProblemBody),
+        (status = 409, description = "Somebody has decided", body = web::problem::ProblemBody),
+    ))]
+pub async fn reject(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    Path(id): Path<Uuid>,
+    call: Call,
+) -> Answer<Response> {
+    let (operation, run) = decide(&state, &claims, id, call, false).await?;
+    operation.answer(StatusCode::OK, None, &ParkedBody::from(run)).await
+}
+
+async fn decide(
+    state: &ApiState,
+    claims: &Claims,
+    id: Uuid,
+    call: Call,
+    approve: bool,
+) -> Result<(Operation, Parked), ApiError> {
+    let mut operation = Operation::begin(state, claims, call).await?;
+    let company = operation.company;
+    match parked::decide(operation.tx(), company, id, approve, &claims.sub).await? {
+        Decision::Done(run) => Ok((operation, run)),
+        Decision::AlreadyDecided(run) => {
+            let detail = format!("the run was {} before", run.state);
+            let problem = Problem::conflict("already_decided", detail)
+                .with("state", &run.state)
+                .with("decided_by", &run.decided_by);
+            Err(problem.into())
+        }
+        Decision::Unknown => Err(Problem::not_found(format!("there is no parked run {id}")).into()),
+    }
+}

@@ -1,0 +1,60 @@
+//! What can go wrong between us and RabbitMQ.
+
+use chassis::time::Elapsed;
+
+/// Result of a broker call.
+pub type Result<T, E = BrokerError> = std::result::Result<T, E>;
+
+/// A failed broker call.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The server or the client library refused, or the connection broke.
+    #[error("RabbitMQ: {doing} failed")]
+    Amqp {
+        /// The call.
+        doing: &'static str,
+        /// What lapin said.
+        #[source]
+        source: lapin::Error,
+    },
+    /// No answer in time: what became of the call is unknown.
+    #[error("RabbitMQ: {doing} was not answered")]
+    TimedOut {
+        /// The call.
+        doing: &'static str,
+        /// The limit.
+        #[source]
+        source: Elapsed,
+    },
+    /// A queue or exchange exists with other arguments (reply code 406): arguments cannot be changed.
+    #[error(
+        "RabbitMQ: {name} exists with other arguments; let it run empty, delete it \
+         (rabbitmqctl delete_queue {name}) and it is declared again"
+    )]
+    Inequivalent {
+        /// Queue or exchange.
+        name: String,
+        /// What the server said.
+        #[source]
+        source: lapin::Error,
+    },
+    /// The URL cannot be read any more (its file changed).
+    #[error("AMQP_URL is not an AMQP URL")]
+    Url,
+    /// Only a prefixed topology may be deleted.
+    #[error("the topology without a prefix is not deleted")]
+    NotPrefixed,
+}
+
+/// Runs a lapin call under a deadline.
+pub(crate) async fn call<T>(
+    doing: &'static str,
+    limit: std::time::Duration,
+    future: impl Future<Output = lapin::Result<T>>,
+) -> Result<T> {
+    match chassis::time::deadline(doing, limit, future).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(BrokerError::Amqp { doing, source }),
+        Err(source) => Err(BrokerError::TimedOut { doing, source }),
+    }
+}

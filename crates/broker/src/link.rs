@@ -1,0 +1,258 @@
+//! One of the two connections: made when first used, made anew when it broke.
+
+use std::str::FromStr;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use chassis::config::SecretSource;
+use chassis::health::Dependency;
+use chassis::lifecycle::{Shutdown, Tasks};
+use futures::StreamExt;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::sync::Mutex;
+
+use crate::error::{BrokerError, Result, call};
+use crate::topology::Topology;
+
+/// Deadline of TCP, TLS and AMQP handshakes together.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Deadline for opening a channel.
+const OPEN: Duration = Duration::from_secs(5);
+/// Heartbeat asked of the server, in seconds: a silent peer is noticed after twice that.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Publish,
+    Consume,
+}
+
+impl Purpose {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Publish => "publish",
+            Purpose::Consume => "consume",
+        }
+    }
+}
+
+/// The state of both connections, shown as one dependency: up when each that was ever used is up.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    dependency: Dependency,
+    links: SyncMutex<[State; 2]>,
+}
+
+/// What is known of one connection.
+#[derive(Debug, Clone, Default)]
+enum State {
+    #[default]
+    Unused,
+    Up,
+    Down(String),
+}
+
+impl Standing {
+    pub(crate) fn new(dependency: Dependency) -> Self {
+        Self { dependency, links: SyncMutex::default() }
+    }
+
+    pub(crate) fn dependency(&self) -> &Dependency {
+        &self.dependency
+    }
+
+    pub(crate) fn up(&self, purpose: Purpose) {
+        self.set(purpose, State::Up);
+    }
+
+    pub(crate) fn down(&self, purpose: Purpose, reason: &str) {
+        self.set(purpose, State::Down(format!("{}: {reason}", purpose.as_str())));
+    }
+
+    fn set(&self, purpose: Purpose, state: State) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links[purpose as usize] = state;
+        drop(links);
+        self.show();
+    }
+
+    /// Tells the dependency again, after someone else has told it about one connection only.
+    pub(crate) fn show(&self) {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let down = links.iter().find_map(|link| match link {
+            State::Down(reason) => Some(reason),
+            _ => None,
+        });
+        match down {
+            Some(reason) => self.dependency.down(reason.as_str()),
+            None if links.iter().any(|link| matches!(link, State::Up)) => self.dependency.up(),
+            None => {}
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) purpose: Purpose,
+    name: String,
+    url: SecretSource,
+    topology: Topology,
+    standing: Arc<Standing>,
+    tasks: Tasks,
+    shutdown: Shutdown,
+    slot: Mutex<Option<Arc<Connection>>>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        purpose: Purpose,
+        service: &str,
+        url: SecretSource,
+        topology: Topology,
+        standing: Arc<Standing>,
+        (tasks, shutdown): (Tasks, Shutdown),
+    ) -> Self {
+        let name = format!("{service}:{}", purpose.as_str());
+        Self { purpose, name, url, topology, standing, tasks, shutdown, slot: Mutex::default() }
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The connection, made and given its topology when there is none that works.
+    pub(crate) async fn connection(&self) -> Result<Arc<Connection>> {
+        let mut slot = self.slot.lock().await;
+        if let Some(connection) = slot.as_ref().filter(|connection| connection.status().connected()) {
+            return Ok(connection.clone());
+        }
+        *slot = None;
+        match self.connect().await {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                *slot = Some(connection.clone());
+                self.standing.up(self.purpose);
+                Ok(connection)
+            }
+            Err(error) => {
+                self.standing.down(self.purpose, &chassis::telemetry::chain(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// A new channel on it.
+    pub(crate) async fn channel(&self) -> Result<Channel> {
+        let connection = self.connection().await?;
+        call("opening a channel", OPEN, connection.create_channel()).await
+    }
+
+    /// Declares the topology again, after something of it was found missing.
+    pub(crate) async fn declare(&self) -> Result<()> {
+        let channel = self.channel().await?;
+        self.topology.declare(&channel).await
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let mut uri = AMQPUri::from_str(self.url.current().expose()).map_err(|_| BrokerError::Url)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let connection = call("connecting", CONNECT, Connection::connect_uri(uri, properties)).await?;
+        metrics::counter!("broker_connections_total", "connection" => self.purpose.as_str()).increment(1);
+        self.watch_events(&connection);
+        let channel = call("opening a channel", OPEN, connection.create_channel()).await?;
+        self.topology.declare(&channel).await?;
+        tracing::info!(connection = self.purpose.as_str(), "connected to RabbitMQ, topology declared");
+        Ok(connection)
+    }
+
+    /// Follows what the server says about the connection itself.
+    fn watch_events(&self, connection: &Connection) {
+        let mut events = connection.events_listener();
+        let (purpose, standing) = (self.purpose, self.standing.clone());
+        let draining = self.shutdown.draining();
+        self.tasks.spawn("broker-events", async move {
+            let blocked = metrics::gauge!("broker_blocked", "connection" => purpose.as_str());
+            blocked.set(0.0);
+            loop {
+                let event = tokio::select! {
+                    () = draining.cancelled() => return,
+                    event = events.next() => event,
+                };
+                match event {
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        blocked.set(1.0);
+                        tracing::warn!(connection = purpose.as_str(), reason, "RabbitMQ blocks the connection");
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        blocked.set(0.0);
+                        tracing::info!(connection = purpose.as_str(), "RabbitMQ unblocked the connection");
+                    }
+                    Some(Event::Error(error)) => {
+                        standing.down(purpose, &error.to_string());
+                        return;
+                    }
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// Makes the connection again when it is down, and gives it up when it no longer answers. Links that
+    /// were never used stay unused.
+    pub(crate) async fn check(&self, probe: bool) {
+        let current = self.slot.lock().await.clone();
+        let Some(connection) = current else {
+            return self.remake_if_down().await;
+        };
+        if !connection.status().connected() {
+            return self.remake_if_down().await;
+        }
+        // A blocked connection answers nothing, and a new one would be blocked as well.
+        if !probe || connection.status().blocked() {
+            return;
+        }
+        if let Err(error) = call("probing the connection", OPEN, connection.create_channel()).await {
+            let cause = chassis::telemetry::chain(&error);
+            tracing::warn!(connection = self.purpose.as_str(), cause, "the connection does not answer, giving it up");
+            metrics::counter!("broker_connection_faults_total", "connection" => self.purpose.as_str(), "cause" => "probe")
+                .increment(1);
+            self.give_up(&connection).await;
+        }
+    }
+
+    async fn remake_if_down(&self) {
+        let down = {
+            let links = self.standing.links.lock().unwrap_or_else(PoisonError::into_inner);
+            !matches!(links[self.purpose as usize], State::Unused)
+        };
+        if down && let Err(error) = self.connection().await {
+            tracing::debug!(connection = self.purpose.as_str(), error = %error, "RabbitMQ is still away");
+        }
+    }
+
+    /// Takes this connection out of use, so that the next call makes another one.
+    async fn give_up(&self, connection: &Arc<Connection>) {
+        let mut slot = self.slot.lock().await;
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
+            *slot = None;
+            self.standing.down(self.purpose, "the connection did not answer");
+        }
+    }
+
+    /// Says goodbye to the server.
+    pub(crate) async fn close(&self) {
+        let Some(connection) = self.slot.lock().await.take() else { return };
+        if let Err(error) = call("closing the connection", OPEN, connection.close(200, "OK".into())).await {
+            tracing::debug!(connection = self.purpose.as_str(), error = %error, "the connection closed roughly");
+        }
+    }
+}

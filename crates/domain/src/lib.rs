@@ -1,0 +1,16 @@
+//! Pure rules: no I/O, no runtime; clock and randomness are parameters.
+
+pub mod breaker;
+pub mod drive;
+pub mod ids;
+pub mod job;
+pub mod names;
+pub mod quickxor;
+pub mod retry;
+pub mod schedule;
+pub mod taxonomy;
+pub mod throttle;
+pub mod time;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,5 @@
+//! Documented bodies, and calls against a scripted Graph.
+
+mod calls;
+mod fixtures;
+mod support;

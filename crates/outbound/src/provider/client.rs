@@ -1,0 +1,315 @@
+//! One call from token to answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::http::HeaderValue;
+use chassis::ids::{new_id, random_bytes};
+use chassis::secret::Secret;
+use chassis::time::pause;
+use chrono::{DateTime, Utc};
+use domain::breaker::Outcome;
+use domain::retry::{RetryAfter, RetryPolicy};
+use domain::time::SharedClock;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::Instant;
+
+use super::{Call, CallError, ServerSkew, ServiceBreaker, challenge};
+use crate::http::{Connection, HttpClient, HttpError, Request, Response};
+use crate::throttle::Gate;
+use crate::token::{EntraTokens, TokenError};
+
+/// The shortest silence after a 429 or 509 that names none.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
+
+/// Names and figures of a provider.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderSettings {
+    /// Counter of calls, with the labels `operation` and `status`.
+    pub requests_metric: &'static str,
+    /// Attempts and their delays.
+    pub retry: RetryPolicy,
+}
+
+/// A client that keeps a provider's rules. One for each credential and workload, shared by all callers.
+#[derive(Debug)]
+pub struct ProviderClient {
+    http: Arc<HttpClient>,
+    tokens: Arc<EntraTokens>,
+    gate: Gate,
+    breaker: ServiceBreaker,
+    settings: ProviderSettings,
+    clock: SharedClock,
+    skew: ServerSkew,
+    rng: Mutex<StdRng>,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    /// An answer for the caller.
+    Answer(Response),
+    /// Worth another attempt, on a new connection where the provider asks for it.
+    Again { failure: Failure, connection: Connection },
+    /// The provider asked for silence; the window is open.
+    Throttled { response: Response, wait: Duration },
+    /// The token was refused and is forgotten.
+    Unauthorized(Response),
+}
+
+enum Failure {
+    Answer(Response),
+    Transport(HttpError),
+    Token(TokenError),
+}
+
+impl From<Failure> for Result<Response, CallError> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Answer(response) => Ok(response),
+            Failure::Transport(error) => Err(CallError::Transport(error)),
+            Failure::Token(error) => Err(CallError::Token(error)),
+        }
+    }
+}
+
+impl ProviderClient {
+    /// Puts a client together.
+    pub fn new(
+        http: Arc<HttpClient>,
+        tokens: Arc<EntraTokens>,
+        gate: Gate,
+        breaker: ServiceBreaker,
+        settings: ProviderSettings,
+        clock: SharedClock,
+    ) -> Self {
+        let rng = Mutex::new(StdRng::from_seed(random_bytes::<32>()));
+        Self { http, tokens, gate, breaker, settings, clock, skew: ServerSkew::default(), rng }
+    }
+
+    /// The token source.
+    pub fn tokens(&self) -> &EntraTokens {
+        &self.tokens
+    }
+
+    /// The circuit breaker.
+    pub fn breaker(&self) -> &ServiceBreaker {
+        &self.breaker
+    }
+
+    /// The throttle fence.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Retry figures in force.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        self.settings.retry
+    }
+
+    /// The present instant on the provider's clock.
+    pub fn provider_now(&self) -> DateTime<Utc> {
+        self.skew.provider_time(self.clock.now())
+    }
+
+    /// Makes a call with a bearer token. Any status that retrying does not mend is an answer, and so is a 5xx
+    /// that outlasted all attempts.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no answer, or when the caller has to come back later.
+    pub async fn call(&self, call: &Call, request: Request) -> Result<Response, CallError> {
+        let started = Instant::now();
+        let mut connection = Connection::Pooled;
+        let mut failures = 0;
+        let mut reauthenticated = false;
+        let mut last_throttle = None;
+        loop {
+            let patience = call.patience.saturating_sub(started.elapsed());
+            let mut request = request.clone();
+            request.connection = connection;
+            let attempt = match self.attempt(call, request, patience, failures).await {
+                Err(CallError::Throttled { retry_after, response: None }) => {
+                    return Err(CallError::Throttled { retry_after, response: last_throttle });
+                }
+                attempt => attempt?,
+            };
+            let (failure, wait) = match attempt {
+                Attempt::Answer(response) => return Ok(response),
+                // One new token; a second refusal is about permissions or the account.
+                Attempt::Unauthorized(response) if reauthenticated => return Ok(response),
+                Attempt::Unauthorized(_) => {
+                    reauthenticated = true;
+                    continue;
+                }
+                Attempt::Throttled { response, wait } => {
+                    if response.status.as_u16() == 503 {
+                        connection = Connection::New;
+                    }
+                    let response = Some(Box::new(response));
+                    failures += 1;
+                    if self.settings.retry.exhausted(failures) {
+                        return Err(CallError::Throttled { retry_after: wait, response });
+                    }
+                    // The gate waits for the window if it is short, and otherwise sends the caller away.
+                    last_throttle = response;
+                    continue;
+                }
+                Attempt::Again { failure, connection: next } => {
+                    connection = next;
+                    failures += 1;
+                    (failure, self.delay(failures, None))
+                }
+            };
+            let left = call.patience.saturating_sub(started.elapsed());
+            if self.settings.retry.exhausted(failures) || wait >= left {
+                return failure.into();
+            }
+            pause(wait).await;
+        }
+    }
+
+    /// Opens the window because an item of a batch was throttled.
+    pub async fn throttled_item(&self, retry_after: Option<&str>) -> Duration {
+        let wait = self.silence(retry_after, 1);
+        self.gate.close(wait).await;
+        wait
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        request: Request,
+        patience: Duration,
+        failures: u32,
+    ) -> Result<Attempt, CallError> {
+        let guard = self.breaker.acquire().map_err(|rejected| CallError::BreakerOpen {
+            service: self.breaker.service(),
+            retry_after: rejected.retry_after,
+        })?;
+        // The token comes first: nothing slow may happen between the fence and the call.
+        let token = match self.tokens.bearer().await {
+            Ok(token) => token,
+            Err(TokenError::Throttled { retry_after }) => {
+                return Err(CallError::Throttled { retry_after, response: None });
+            }
+            Err(error @ TokenError::Unavailable { .. }) => {
+                guard.done(Outcome::Failure);
+                return Ok(Attempt::Again { failure: Failure::Token(error), connection: Connection::Pooled });
+            }
+            Err(error) => return Err(CallError::Token(error)),
+        };
+        let pass = match self.gate.enter(call.cost, patience).await {
+            Ok(pass) => pass,
+            Err(throttled) => {
+                return Err(CallError::Throttled { retry_after: throttled.retry_after, response: None });
+            }
+        };
+        let limit = self.breaker.status().config.call_timeout.min(patience).max(Duration::from_millis(100));
+        let sent = self.send(call, request.deadline(limit), &token).await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                self.gate.leave(pass, None).await;
+                guard.done(Outcome::Failure);
+                let again = error.is_transient() && (call.idempotent || error.certainly_not_processed());
+                return if again {
+                    Ok(Attempt::Again { failure: Failure::Transport(error), connection: Connection::New })
+                } else {
+                    Err(CallError::Transport(error))
+                };
+            }
+        };
+        let status = response.status.as_u16();
+        let asked = response.header("retry-after");
+        if status == 429 || status == 509 || (status == 503 && asked.is_some()) {
+            let wait = self.silence(asked, failures + 1);
+            self.gate.leave(pass, Some(wait)).await;
+            guard.done(Outcome::Throttled);
+            return Ok(Attempt::Throttled { response, wait });
+        }
+        self.gate.leave(pass, None).await;
+        if status == 401 {
+            guard.done(Outcome::Success);
+            self.tokens.discard(&token, challenge::claims(&response));
+            return Ok(Attempt::Unauthorized(response));
+        }
+        let server_fault = status == 408 || response.status.is_server_error();
+        guard.done(if server_fault { Outcome::Failure } else { Outcome::Success });
+        // 501, 505 and 507 say the same next time.
+        if server_fault && call.idempotent && !matches!(status, 501 | 505 | 507) {
+            let connection = if status == 503 { Connection::New } else { Connection::Pooled };
+            return Ok(Attempt::Again { failure: Failure::Answer(response), connection });
+        }
+        Ok(Attempt::Answer(response))
+    }
+
+    async fn send(&self, call: &Call, request: Request, token: &Secret) -> Result<Response, HttpError> {
+        let client_request_id = new_id().to_string();
+        let mut request = request.bearer(token)?;
+        if let Ok(value) = HeaderValue::from_str(&client_request_id) {
+            request.headers.insert("client-request-id", value);
+        }
+        request.headers.insert("return-client-request-id", HeaderValue::from_static("true"));
+        let outcome = self.http.send(request).await;
+        let status = match &outcome {
+            Ok(response) => response.status.as_str().to_owned(),
+            Err(HttpError::Timeout { .. }) => "timeout".to_owned(),
+            Err(_) => "transport".to_owned(),
+        };
+        metrics::counter!(self.settings.requests_metric, "operation" => call.operation, "status" => status)
+            .increment(1);
+        match &outcome {
+            Ok(response) => {
+                self.skew.learn(response, self.clock.now());
+                log_answer(call, response, &client_request_id);
+            }
+            Err(error) => tracing::warn!(
+                operation = call.operation,
+                client_request_id,
+                error = %error,
+                cause = std::error::Error::source(error).map(tracing::field::display),
+                "call to the provider failed"
+            ),
+        }
+        outcome
+    }
+
+    fn silence(&self, asked: Option<&str>, failures: u32) -> Duration {
+        match asked.and_then(|text| RetryAfter::parse(text, self.provider_now())) {
+            Some(wait) => wait,
+            None => self.delay(failures, None).max(MIN_SILENCE),
+        }
+    }
+
+    fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settings.retry.delay(failures, retry_after, &mut *rng)
+    }
+}
+
+/// What Microsoft asks for in a support case (provider facts A9).
+fn log_answer(call: &Call, response: &Response, client_request_id: &str) {
+    let status = response.status.as_u16();
+    if response.status.is_success() || matches!(status, 302 | 404) {
+        tracing::debug!(
+            operation = call.operation,
+            place = response.place,
+            status,
+            client_request_id,
+            "provider answered"
+        );
+        return;
+    }
+    tracing::warn!(
+        operation = call.operation,
+        place = response.place,
+        status,
+        client_request_id,
+        request_id = response.header("request-id"),
+        date = response.header("date"),
+        ags = response.header("x-ms-ags-diagnostic"),
+        sharepoint_request = response.header("sprequestguid"),
+        retry_after = response.header("retry-after"),
+        "provider refused"
+    );
+}

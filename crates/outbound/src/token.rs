@@ -1,0 +1,11 @@
+//! Access tokens of Microsoft Entra by client credentials (provider facts A10).
+
+mod answer;
+mod config;
+mod error;
+mod source;
+mod state;
+
+pub use config::EntraConfig;
+pub use error::TokenError;
+pub use source::{EntraTokens, TokenStatus};

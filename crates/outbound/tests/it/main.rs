@@ -1,0 +1,6 @@
+//! The crate against servers that misbehave.
+
+mod http;
+mod provider;
+mod support;
+mod token;

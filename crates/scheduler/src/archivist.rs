@@ -1,0 +1,133 @@
+//! The dead-letter archivist: turns each message that no worker could claim into a row.
+//!
+//! The job behind it, if there is one, is still queued in the ledger and is rung again by the search for lost
+//! bells; the row is what an operator sees of the message.
+
+use std::time::Duration;
+
+use broker::Delivery;
+use chassis::time::deadline;
+use chassis::wait::until_up;
+use contracts::bell::Bell;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use store::jobs::{DeadMessage, archive_broker_dead_letter};
+use store::{Store, StoreError};
+use uuid::Uuid;
+
+use crate::Parts;
+
+/// Messages held at a time.
+const PREFETCH: u16 = 16;
+/// Deadline of writing one row.
+const WRITE: Duration = Duration::from_secs(15);
+/// Largest body that is kept whole; a bell has about 150 bytes.
+const MAX_BODY: usize = 1024 * 1024;
+/// Longest reason.
+const MAX_REASON: usize = 200;
+
+/// Archives until the process drains.
+pub(crate) async fn run(parts: Parts) {
+    if store::watch::until_ready(&parts.store, &parts.database, &parts.shutdown).await.is_none() {
+        return;
+    }
+    let mut consumer = parts.broker.dead_letters(PREFETCH);
+    while let Some(delivery) = consumer.next().await {
+        if !keep(&parts, &delivery).await {
+            break;
+        }
+        delivery.ack().await;
+    }
+    consumer.pause().await;
+}
+
+/// Writes the row, however long the database is away; false when the process drains first. The message is
+/// not acknowledged then and comes again.
+async fn keep(parts: &Parts, delivery: &Delivery) -> bool {
+    loop {
+        let error = match deadline("archiving a message", WRITE, archive(&parts.store, delivery)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => chassis::telemetry::chain(&error),
+            Err(elapsed) => elapsed.to_string(),
+        };
+        tracing::error!(error, "a dead message cannot be archived yet");
+        let store = &parts.store;
+        let up = until_up("database", &parts.database, &parts.shutdown, async || archive(store, delivery).await).await;
+        if up.is_some() || parts.shutdown.has_begun() {
+            return up.is_some();
+        }
+    }
+}
+
+async fn archive(store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
+    let headers = delivery.headers();
+    let bell = Bell::decode(delivery.body()).ok();
+    let reason = reason(&headers);
+    let company = bell.as_ref().map(|bell| bell.company_id).or_else(|| {
+        headers.get("company_id").and_then(Value::as_str).and_then(|text| text.parse().ok())
+    });
+    let message = DeadMessage {
+        id: row_id(delivery, &headers),
+        company,
+        job: bell.map(|bell| bell.job_id),
+        routing_key: delivery.routing_key().to_owned(),
+        reason,
+        headers,
+        body: delivery.body()[..delivery.body().len().min(MAX_BODY)].to_vec(),
+    };
+    let mut tx = store.dispatch().await?;
+    archive_broker_dead_letter(&mut tx, &message).await?;
+    tx.commit().await?;
+    metrics::counter!("broker_dead_letters_total", "reason" => label(&message.reason)).increment(1);
+    tracing::warn!(
+        routing_key = message.routing_key,
+        reason = message.reason,
+        "a message that no worker could claim was archived"
+    );
+    Ok(())
+}
+
+/// Why the broker put it there, from the newest `x-death` entry.
+fn reason(headers: &Value) -> String {
+    let reason = headers["x-death"][0]["reason"].as_str().unwrap_or("unknown");
+    reason.chars().take(MAX_REASON).collect()
+}
+
+/// The reasons that RabbitMQ has.
+fn label(reason: &str) -> &'static str {
+    match reason {
+        "rejected" => "rejected",
+        "expired" => "expired",
+        "maxlen" => "maxlen",
+        "delivery_limit" => "delivery_limit",
+        _ => "other",
+    }
+}
+
+/// The same message dead-lettered once is one row, even when it is delivered to us twice. One without an id
+/// cannot be told from its like and gets a row each time.
+fn row_id(delivery: &Delivery, headers: &Value) -> Uuid {
+    let Some(message) = delivery.message_id() else { return chassis::ids::new_id() };
+    let mut hash = Sha256::new();
+    hash.update(message);
+    hash.update(headers["x-death"].to_string());
+    hash.update(delivery.body());
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_reason_is_the_newest_death() {
+        let headers = json!({ "x-death": [{ "reason": "rejected" }, { "reason": "expired" }] });
+        assert_eq!(reason(&headers), "rejected");
+        assert_eq!(reason(&json!({})), "unknown");
+        assert_eq!((label("maxlen"), label("made up")), ("maxlen", "other"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The beat: looks at what is due and does it; wakes the relay for what must be rung.
+
+use std::time::{Duration, Instant};
+
+use chassis::time::{deadline, pause};
+use chassis::wait::until_up;
+use store::StoreError;
+use store::jobs::{promote_due, reap_expired};
+use store::pulse::Due;
+
+use crate::{Parts, cron};
+
+/// Pause between two looks while there is work.
+const BUSY: Duration = Duration::from_millis(100);
+/// Pause between two looks while there is none: three queries a second.
+const IDLE: Duration = Duration::from_millis(333);
+/// Work within this time counts as busy.
+const RECENT: Duration = Duration::from_secs(2);
+/// Deadline of one step; a stalled call must not stop the clock for good.
+const STEP: Duration = Duration::from_secs(30);
+/// Rows of one step.
+const LIMIT: i64 = 1000;
+/// Interruptions of a job that spend no attempt: deploys and lost machines.
+const FORGIVEN: i32 = 3;
+/// Interruptions without progress after which a job is a crash loop.
+const CRASH_LOOP: i32 = 10;
+
+/// Beats until the process drains.
+pub(crate) async fn run(parts: Parts) {
+    let draining = parts.shutdown.draining();
+    if store::watch::until_ready(&parts.store, &parts.database, &parts.shutdown).await.is_none() {
+        return;
+    }
+    let mut worked = Instant::now();
+    loop {
+        match deadline("looking for due work", STEP, parts.pulse.read()).await {
+            Ok(Ok(due)) => {
+                if due.any() {
+                    worked = Instant::now();
+                    step(&parts, due).await;
+                    parts.wake.notify_one();
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = chassis::telemetry::chain(&error), "the beat waits for the database");
+                let pulse = &parts.pulse;
+                until_up("database", &parts.database, &parts.shutdown, async || pulse.read().await).await;
+            }
+            Err(elapsed) => tracing::warn!(error = %elapsed, "the beat is late"),
+        }
+        tokio::select! {
+            () = draining.cancelled() => return,
+            () = pause(if worked.elapsed() < RECENT { BUSY } else { IDLE }) => {}
+        }
+    }
+}
+
+/// Does what is due; what fails stays due, and is seen at the next look.
+async fn step(parts: &Parts, due: Due) {
+    if due.jobs {
+        report("promoting due jobs", deadline("promoting due jobs", STEP, promote(parts)).await);
+    }
+    if due.leases {
+        report("reaping leases", deadline("reaping leases", STEP, reap(parts)).await);
+    }
+    if due.occurrences {
+        let decided = deadline("deciding occurrences", STEP, cron::decide(&parts.store)).await;
+        report("deciding occurrences", decided.map(|result| result.map(drop)));
+    }
+}
+
+fn report(doing: &'static str, outcome: Result<Result<(), StoreError>, chassis::time::Elapsed>) {
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(doing, error = chassis::telemetry::chain(&error), "a step failed"),
+        Err(elapsed) => tracing::warn!(doing, error = %elapsed, "a step failed"),
+    }
+}
+
+async fn promote(parts: &Parts) -> Result<(), StoreError> {
+    let mut tx = parts.store.dispatch().await?;
+    let promoted = promote_due(&mut tx, LIMIT).await?;
+    tx.commit().await?;
+    tracing::debug!(promoted, "queued jobs whose time has come");
+    Ok(())
+}
+
+async fn reap(parts: &Parts) -> Result<(), StoreError> {
+    let mut tx = parts.store.dispatch().await?;
+    let reaped = reap_expired(&mut tx, LIMIT, FORGIVEN, CRASH_LOOP).await?;
+    tx.commit().await?;
+    for job in reaped {
+        let name = if job.buried { "jobs_crash_looped_total" } else { "jobs_reaped_total" };
+        metrics::counter!(name, "kind" => job.kind.clone()).increment(1);
+        tracing::warn!(job_id = %job.job_id, kind = job.kind, buried = job.buried, "a lease expired");
+    }
+    Ok(())
+}

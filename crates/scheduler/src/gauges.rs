@@ -1,0 +1,62 @@
+//! Numbers for dashboards and alerts. Every replica shows the same ones.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chassis::time::{deadline, pause};
+use store::StoreError;
+use store::jobs::{QueueCounts, backlog, counts};
+
+use crate::Parts;
+
+/// How often the numbers are read.
+const EVERY: Duration = Duration::from_secs(10);
+/// Deadline of reading them.
+const STEP: Duration = Duration::from_secs(10);
+
+/// Shows the numbers until the process drains.
+pub(crate) async fn run(parts: Parts) {
+    let draining = parts.shutdown.draining();
+    let mut kinds = BTreeSet::new();
+    loop {
+        tokio::select! {
+            () = draining.cancelled() => return,
+            () = pause(EVERY) => {}
+        }
+        match deadline("counting jobs", STEP, read(&parts)).await {
+            Ok(Ok((counts, bells))) => show(&counts, bells, &mut kinds),
+            Ok(Err(error)) => tracing::debug!(error = chassis::telemetry::chain(&error), "cannot count jobs"),
+            Err(elapsed) => tracing::warn!(error = %elapsed, "cannot count jobs"),
+        }
+    }
+}
+
+async fn read(parts: &Parts) -> Result<(QueueCounts, (i64, f64)), StoreError> {
+    let mut tx = parts.store.dispatch().await?;
+    let numbers = (counts(&mut tx).await?, backlog(&mut tx).await?);
+    tx.commit().await?;
+    Ok(numbers)
+}
+
+/// A kind that has no jobs any more is shown as zero, not as it was last seen.
+fn show(counts: &QueueCounts, (waiting, age): (i64, f64), kinds: &mut BTreeSet<String>) {
+    kinds.extend(counts.by_kind.iter().map(|c| c.kind.clone()));
+    for kind in kinds.iter() {
+        let found = counts.by_kind.iter().find(|c| c.kind == *kind);
+        for (name, number) in [
+            ("jobs_pending", found.map(|c| c.pending)),
+            ("jobs_running", found.map(|c| c.running)),
+            ("jobs_dead", found.map(|c| c.dead)),
+        ] {
+            metrics::gauge!(name, "kind" => kind.clone()).set(float(number.unwrap_or(0)));
+        }
+    }
+    metrics::gauge!("jobs_oldest_ready_age_seconds").set(counts.oldest_pending_seconds);
+    metrics::gauge!("outbox_waiting").set(float(waiting));
+    metrics::gauge!("outbox_unpublished_age_seconds").set(age);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
+fn float(number: i64) -> f64 {
+    number as f64
+}

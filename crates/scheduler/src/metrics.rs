@@ -1,0 +1,26 @@
+//! What the scheduler measures.
+
+use chassis::metrics::{Kind, Metric, Unit};
+
+/// Metrics of this service.
+pub const METRICS: [Metric; 11] = [
+    gauge("jobs_pending", Unit::Count, "Queued jobs, by kind."),
+    gauge("jobs_running", Unit::Count, "Running jobs, by kind."),
+    gauge("jobs_dead", Unit::Count, "Dead letters, by kind."),
+    gauge("jobs_oldest_ready_age_seconds", Unit::Seconds, "Age of the oldest queued job."),
+    gauge("outbox_waiting", Unit::Count, "Bells that are not confirmed yet."),
+    gauge("outbox_unpublished_age_seconds", Unit::Seconds, "Age of the oldest bell that is not confirmed."),
+    counter("jobs_reaped_total", "Jobs taken back because their lease expired, by kind."),
+    counter("jobs_crash_looped_total", "Jobs buried because they were interrupted again and again, by kind."),
+    counter("bells_lost_total", "Queued jobs that had no message and were rung again."),
+    counter("schedule_occurrences_total", "Occurrences decided, by schedule and result."),
+    counter("broker_dead_letters_total", "Messages archived from the dead-letter queue, by reason."),
+];
+
+const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, unit, help }
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, unit: Unit::Count, help }
+}

@@ -1,0 +1,334 @@
+//! AOs (calls for tenders): the entities that documents belong to.
+
+use chrono::{DateTime, Utc};
+use domain::ids::CompanyId;
+use domain::names::name_key;
+
+use crate::error::{Doing, Result, StoreError};
+use crate::pool::Tx;
+
+/// An AO.
+#[derive(Debug, Clone)]
+pub struct Ao {
+    /// Id, such as `ao-2503`.
+    pub id: String,
+    /// Reference, as it stands in the folder's name behind the prefix.
+    pub reference: String,
+    /// Title.
+    pub title: String,
+    /// Drive in which its folder lies; none = the company's first.
+    pub drive_id: Option<String>,
+    /// Its folder, once it was seen.
+    pub folder_item_id: Option<String>,
+    /// Found in the drive; false when an operator or application wrote it.
+    pub discovered: bool,
+    /// End of its last run.
+    pub last_synced_at: Option<DateTime<Utc>>,
+    /// `success` or `error`.
+    pub last_sync_status: Option<String>,
+    /// What failed in its last run.
+    pub last_error: Option<String>,
+    /// First of the failures since its last successful run.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Living documents.
+    pub documents: i64,
+    /// Written at.
+    pub created_at: DateTime<Utc>,
+    /// Changed at.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One AO.
+///
+/// # Errors
+/// As every statement.
+pub async fn get(tx: &mut Tx, company: CompanyId, id: &str) -> Result<Option<Ao>> {
+    sqlx::query_as!(
+        Ao,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+               last_error, failing_since, created_at, updated_at,
+               (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
+                   AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"
+           FROM aos a WHERE company_id = $1 AND id = $2"#,
+        company.uuid(),
+        id,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("reading an AO")
+}
+
+/// The AO with a reference; the provider compares names without case, and so does this.
+///
+/// # Errors
+/// As every statement.
+pub async fn find_reference(tx: &mut Tx, company: CompanyId, reference: &str) -> Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT id FROM aos WHERE company_id = $1 AND reference_key = $2",
+        company.uuid(),
+        name_key(reference),
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("looking up a reference")
+}
+
+/// AOs of the company in the order of their ids, after `after`.
+///
+/// # Errors
+/// As every statement.
+pub async fn list(tx: &mut Tx, company: CompanyId, after: Option<&str>, limit: i64) -> Result<Vec<Ao>> {
+    sqlx::query_as!(
+        Ao,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+               last_error, failing_since, created_at, updated_at,
+               (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
+                   AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"
+           FROM aos a WHERE company_id = $1 AND ($2::text IS NULL OR id > $2) ORDER BY id LIMIT $3"#,
+        company.uuid(),
+        after,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("listing AOs")
+}
+
+/// Id and drive of every AO (at most `limit`), with the company's oldest enabled drive where it has none.
+///
+/// # Errors
+/// As every statement.
+pub async fn ids_with_drive(tx: &mut Tx, company: CompanyId, limit: i64) -> Result<Vec<(String, Option<String>)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, coalesce(drive_id, (SELECT d.drive_id FROM drives d WHERE d.company_id = $1 AND d.enabled
+               ORDER BY d.drive_no LIMIT 1)) AS drive_id
+           FROM aos WHERE company_id = $1 ORDER BY id LIMIT $2"#,
+        company.uuid(),
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("listing AO ids")?;
+    Ok(rows.into_iter().map(|r| (r.id, r.drive_id)).collect())
+}
+
+/// What became of a written AO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AoWritten {
+    /// A new row.
+    Created,
+    /// The row was brought up to date.
+    Updated,
+    /// Another AO, named here, has the reference; nothing was written.
+    Duplicate(String),
+}
+
+/// Creates or changes an AO on behalf of a person or application. An absent title or drive keeps what is
+/// stored.
+///
+/// # Errors
+/// As every statement.
+pub async fn put(
+    tx: &mut Tx,
+    company: CompanyId,
+    id: &str,
+    reference: &str,
+    title: Option<&str>,
+    drive_id: Option<&str>,
+) -> Result<AoWritten> {
+    if let Some(other) = find_reference(tx, company, reference).await?.filter(|other| other != id) {
+        return Ok(AoWritten::Duplicate(other));
+    }
+    let created = sqlx::query_scalar!(
+        r#"INSERT INTO aos AS a (company_id, id, reference, reference_key, title, drive_id)
+           VALUES ($1, $2, $3, $4, coalesce($5, ''), $6)
+           ON CONFLICT (company_id, id) DO UPDATE
+               SET reference = excluded.reference, reference_key = excluded.reference_key,
+                   title = coalesce($5, a.title), drive_id = coalesce($6, a.drive_id),
+                   folder_item_id = CASE WHEN a.reference_key = excluded.reference_key
+                       AND coalesce($6, a.drive_id) IS NOT DISTINCT FROM a.drive_id
+                       THEN a.folder_item_id END,
+                   updated_at = clock_timestamp()
+           RETURNING (xmax = 0) AS "new!""#,
+        company.uuid(),
+        id,
+        reference,
+        name_key(reference),
+        title,
+        drive_id,
+    )
+    .fetch_one(tx.conn())
+    .await
+    .doing("writing an AO");
+    match created {
+        Ok(true) => Ok(AoWritten::Created),
+        Ok(false) => Ok(AoWritten::Updated),
+        // Two requests raced for one reference; the transaction is over, the caller asks again.
+        Err(StoreError::Constraint { constraint, .. }) if constraint == "aos_reference_unique" => {
+            Ok(AoWritten::Duplicate(String::new()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An AO folder was seen in a drive: the AO with that reference gets the folder, or is created as
+/// `ao-{reference}`. Returns its id, or the folder that holds the reference already when it is another one
+/// that still lives (two folders, one reference: the first seen keeps it).
+///
+/// # Errors
+/// As every statement.
+pub async fn discover(
+    tx: &mut Tx,
+    company: CompanyId,
+    reference: &str,
+    drive_id: &str,
+    folder_item_id: &str,
+) -> Result<Discovered> {
+    let key = name_key(reference);
+    let known = sqlx::query!(
+        r#"SELECT a.id, a.drive_id, a.folder_item_id, EXISTS (
+               SELECT FROM drive_items i JOIN drives d ON d.drive_no = i.drive_no AND d.company_id = $1
+               WHERE d.drive_id = a.drive_id AND i.item_id = a.folder_item_id AND i.deleted_at IS NULL
+           ) AS "living!"
+           FROM aos a WHERE a.company_id = $1 AND a.reference_key = $2 FOR UPDATE OF a"#,
+        company.uuid(),
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("looking up a discovered reference")?;
+    if let Some(ao) = known {
+        let same = ao.drive_id.as_deref() == Some(drive_id) && ao.folder_item_id.as_deref() == Some(folder_item_id);
+        if let Some(folder) = ao.folder_item_id.filter(|_| !same && ao.living) {
+            return Ok(Discovered::Taken { ao_id: ao.id, folder_item_id: folder });
+        }
+        if !same {
+            sqlx::query!(
+                "UPDATE aos SET drive_id = $3, folder_item_id = $4, updated_at = clock_timestamp()
+                 WHERE company_id = $1 AND id = $2",
+                company.uuid(),
+                ao.id,
+                drive_id,
+                folder_item_id,
+            )
+            .execute(tx.conn())
+            .await
+            .doing("giving an AO its folder")?;
+        }
+        return Ok(Discovered::Ao(ao.id));
+    }
+    let id = format!("ao-{key}");
+    let id = match get(tx, company, &id).await? {
+        // Somebody gave that id to another reference.
+        Some(_) => format!("{id}~{}", chassis::ids::new_id().simple()),
+        None => id,
+    };
+    sqlx::query!(
+        "INSERT INTO aos (company_id, id, reference, reference_key, drive_id, folder_item_id, discovered)
+         VALUES ($1, $2, $3, $4, $5, $6, true)",
+        company.uuid(),
+        id,
+        reference,
+        key,
+        drive_id,
+        folder_item_id,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("creating a discovered AO")?;
+    Ok(Discovered::Ao(id))
+}
+
+/// What became of a discovered AO folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovered {
+    /// The AO that the folder belongs to.
+    Ao(String),
+    /// Another living folder has the reference.
+    Taken {
+        /// AO with the reference.
+        ao_id: String,
+        /// Its folder.
+        folder_item_id: String,
+    },
+}
+
+/// Notes the end of a run for AOs; `error` is `None` after a success.
+///
+/// # Errors
+/// As every statement.
+pub async fn record_sync(tx: &mut Tx, company: CompanyId, ids: &[String], error: Option<&str>) -> Result<()> {
+    sqlx::query!(
+        "UPDATE aos SET last_synced_at = clock_timestamp(), last_error = $3,
+             last_sync_status = CASE WHEN $3::text IS NULL THEN 'success' ELSE 'error' END,
+             failing_since = CASE WHEN $3::text IS NULL THEN NULL
+                 ELSE coalesce(failing_since, clock_timestamp()) END
+         WHERE company_id = $1 AND id = ANY($2)",
+        company.uuid(),
+        ids,
+        error,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("noting the runs of AOs")
+    .map(drop)
+}
+
+/// As [`record_sync`] for every AO of a drive. Returns how many there are.
+///
+/// # Errors
+/// As every statement.
+pub async fn record_drive_sync(
+    tx: &mut Tx,
+    company: CompanyId,
+    drive_id: &str,
+    error: Option<&str>,
+) -> Result<u64> {
+    sqlx::query!(
+        "UPDATE aos SET last_synced_at = clock_timestamp(), last_error = $3,
+             last_sync_status = CASE WHEN $3::text IS NULL THEN 'success' ELSE 'error' END,
+             failing_since = CASE WHEN $3::text IS NULL THEN NULL
+                 ELSE coalesce(failing_since, clock_timestamp()) END
+         WHERE company_id = $1 AND drive_id = $2",
+        company.uuid(),
+        drive_id,
+        error,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("noting the run of a drive's AOs")
+    .map(|done| done.rows_affected())
+}
+
+/// AOs that have failed without a success since before `before`, the oldest trouble first; after the pair
+/// (failing_since, id) of the previous page's last row.
+///
+/// # Errors
+/// As every statement.
+pub async fn failing(
+    tx: &mut Tx,
+    company: CompanyId,
+    before: DateTime<Utc>,
+    after: Option<(DateTime<Utc>, String)>,
+    limit: i64,
+) -> Result<Vec<Ao>> {
+    let (at, id) = after.unzip();
+    sqlx::query_as!(
+        Ao,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+               last_error, failing_since, created_at, updated_at,
+               (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
+                   AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"
+           FROM aos a WHERE company_id = $1 AND failing_since <= $2
+               AND ($3::timestamptz IS NULL OR (failing_since, id) > ($3, $4))
+           ORDER BY failing_since, id LIMIT $5"#,
+        company.uuid(),
+        before,
+        at,
+        id,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("listing failing AOs")
+}

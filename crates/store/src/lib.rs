@@ -1,0 +1,33 @@
+//! PostgreSQL, the truth: schema, repositories, row-level security, leases.
+//!
+//! This is the only crate that names sqlx. A repository is a module of functions over a [`Tx`]; whoever
+//! begins the transaction decides what commits together.
+
+pub mod admin;
+pub mod aos;
+pub mod companies;
+pub mod config;
+pub mod documents_read;
+pub mod drive_index;
+pub mod drives;
+pub mod error;
+pub mod explain;
+pub mod history;
+pub mod idempotency;
+pub mod jobs;
+pub mod migrate;
+pub mod parked;
+pub mod pool;
+pub mod pulse;
+pub mod purge;
+pub mod quarantine;
+pub mod receipts;
+pub mod schedules;
+pub mod settings;
+pub mod subscriptions;
+pub mod sync_state;
+pub mod watch;
+
+pub use config::DatabaseConfig;
+pub use error::{Result, StoreError};
+pub use pool::{Store, Tx};

@@ -1,0 +1,14 @@
+//! Runs the sync jobs: documents today, further sources beside them.
+//!
+//! Stateless: everything that outlives a job is in PostgreSQL. Providers are reached through the connectors
+//! alone.
+
+pub mod config;
+pub mod connector;
+pub mod documents;
+pub mod fault;
+pub mod maintenance;
+mod service;
+mod steps;
+
+pub use service::{handlers, start};

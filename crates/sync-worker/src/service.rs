@@ -1,0 +1,41 @@
+//! Wiring: configuration in, running worker out.
+
+use std::error::Error;
+
+use broker::Broker;
+use chassis::service::Service;
+use job_runtime::{Handlers, Host, Runtime};
+use store::Store;
+
+use crate::config::{DocumentsConfig, WorkerConfig};
+use crate::connector::Connector;
+use crate::documents::{Documents, EnsureSubscription, SyncAoHandler, SyncDriveHandler};
+use crate::maintenance::{PurgeHandler, SweepHandler};
+
+/// Every handler of the worker. Needs a runtime, since the connector's channel lives on it.
+///
+/// # Errors
+/// When `GRAPH_CONNECTOR_URL` is not an address.
+pub fn handlers(config: &DocumentsConfig) -> Result<Handlers, chassis::grpc::ChannelError> {
+    let connector = Connector::new(chassis::grpc::channel(&config.connector_url)?);
+    let documents = Documents { config: config.clone(), connector };
+    Ok(Handlers::new()
+        .with(SyncDriveHandler(documents.clone()))
+        .with(SyncAoHandler(documents.clone()))
+        .with(EnsureSubscription(documents))
+        .with(SweepHandler)
+        .with(PurgeHandler))
+}
+
+/// Starts the worker.
+///
+/// # Errors
+/// When a setting that was accepted cannot be used.
+pub async fn start(service: Service<WorkerConfig>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let Service { config, tasks, shutdown, health, clock } = service;
+    let store = Store::new(&config.database, "sync-worker")?;
+    let broker = Broker::new(&config.broker, "sync-worker", &health, &tasks, &shutdown);
+    let handlers = handlers(&config.documents)?;
+    Runtime::start(config.runtime, store, &broker, handlers, Host { tasks, shutdown, health, clock });
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Commands and their options.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
+
+/// Operate Syncline from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "syncctl", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Answer with JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the database's schema up to date (MIGRATION_DATABASE_URL, else DATABASE_URL)
+    Migrate,
+    /// Check the environment of every service without starting anything
+    CheckConfig,
+    /// Mint a token signed with JWT_SECRET (development)
+    Token(TokenArgs),
+    /// Write the demo organization, its owner and its drive; can be repeated
+    SeedDemo(SeedArgs),
+    /// Ask for a synchronisation over REST
+    Sync(SyncArgs),
+    /// Show the job queue's figures
+    Queue,
+    /// Push subscriptions at the providers
+    Webhooks {
+        /// What to do with them
+        #[command(subcommand)]
+        command: WebhooksCommand,
+    },
+    /// The cache of provider metadata
+    Cache {
+        /// What to do with it
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Check credentials and permissions at the providers
+    VerifyIntegration,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Organization (companies.id)
+    #[arg(long, default_value_t = crate::commands::DEMO_COMPANY)]
+    pub org: Uuid,
+    /// Subject: who the token speaks for
+    #[arg(long, default_value = "operator")]
+    pub sub: String,
+    /// What the holder may do
+    #[arg(long, value_enum, default_value_t = RoleArg::Viewer)]
+    pub role: RoleArg,
+    /// Life in seconds, at most 30 days
+    #[arg(long, alias = "ttl", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
+    pub ttl_seconds: u32,
+}
+
+/// Role of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleArg {
+    /// Reads
+    Viewer,
+    /// Also starts and mends work
+    Operator,
+    /// Also configures
+    Admin,
+    /// Everything
+    Owner,
+}
+
+/// Options of `seed-demo`.
+#[derive(Debug, Args)]
+pub struct SeedArgs {
+    /// Graph drive id of the demo drive (default: DEMO_DRIVE_ID, else b!demo)
+    #[arg(long)]
+    pub drive_id: Option<String>,
+}
+
+/// Options of `sync`.
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["ao", "all"])]
+pub struct SyncArgs {
+    /// One AO, such as ao-2503
+    #[arg(long)]
+    pub ao: Option<String>,
+    /// Every AO of the organization
+    #[arg(long)]
+    pub all: bool,
+    /// Bypass caches and delta link, reconcile by set difference
+    #[arg(long, conflicts_with = "all")]
+    pub force: bool,
+    /// Stay until the work has ended
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait in seconds
+    #[arg(long, default_value_t = 600, requires = "wait")]
+    pub timeout_seconds: u64,
+}
+
+/// Commands of `webhooks`.
+#[derive(Debug, Subcommand)]
+pub enum WebhooksCommand {
+    /// List subscriptions with their expiry
+    List,
+}
+
+/// Commands of `cache`.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Forget cached metadata; loses nothing
+    Flush {
+        /// Only this AO or drive
+        #[arg(long)]
+        scope: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_may_stand_anywhere_and_sync_needs_a_target() {
+        assert!(Cli::parse_from(["syncctl", "seed-demo", "--json"]).json);
+        assert!(Cli::parse_from(["syncctl", "--json", "queue"]).json);
+        assert!(Cli::try_parse_from(["syncctl", "sync"]).is_err());
+        assert!(Cli::try_parse_from(["syncctl", "sync", "--all", "--ao", "x"]).is_err());
+        assert!(Cli::try_parse_from(["syncctl", "sync", "--ao", "x", "--force", "--wait"]).is_ok());
+        assert!(Cli::try_parse_from(["syncctl", "token", "--ttl-seconds", "0"]).is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! One file per command.
+
+mod cache;
+mod check_config;
+mod migrate;
+mod queue;
+mod seed_demo;
+mod sync;
+mod token;
+mod verify;
+mod webhooks;
+
+use chassis::config::Env;
+use uuid::Uuid;
+
+use crate::cli::{CacheCommand, Cli, Command, WebhooksCommand};
+use crate::error::CliError;
+use crate::output::Output;
+
+/// The organization that `seed-demo` writes.
+pub const DEMO_COMPANY: Uuid = Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_de30);
+
+pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
+    match &cli.command {
+        Command::Migrate => migrate::run(env).await,
+        Command::CheckConfig => check_config::run(env).await,
+        Command::Token(args) => token::run(args, env),
+        Command::SeedDemo(args) => seed_demo::run(args, env).await,
+        Command::Sync(args) => sync::run(args, env).await,
+        Command::Queue => queue::run(env).await,
+        Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,
+        Command::Cache { command: CacheCommand::Flush { scope } } => cache::flush(scope.as_deref(), env).await,
+        Command::VerifyIntegration => verify::run(env).await,
+    }
+}

@@ -1,0 +1,5 @@
+//! The command line of Syncline.
+
+fn main() -> std::process::ExitCode {
+    syncctl::main()
+}

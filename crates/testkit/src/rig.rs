@@ -1,0 +1,172 @@
+//! Database, broker, workers and schedulers of one test, in its process.
+
+use std::sync::Arc;
+
+use broker::{Broker, BrokerConfig};
+use chassis::config::SecretSource;
+use chassis::health::Health;
+use chassis::lifecycle::{Shutdown, Tasks};
+use chassis::secret::Secret;
+use chassis::time::SystemClock;
+use domain::ids::CompanyId;
+use job_runtime::{Handlers, Host, Runtime, RuntimeConfig};
+use scheduler::{Parts, SchedulerConfig};
+use store::jobs::{Enqueued, NewJob, enqueue};
+use store::schedules::DefaultSchedule;
+
+use crate::db::{TestDb, fresh_database};
+use crate::servers::{amqp_url, block_on, unique};
+use crate::wait::within;
+
+/// A private world for a test of jobs.
+#[derive(Debug)]
+pub struct Rig {
+    /// The database.
+    pub db: TestDb,
+    /// Broker settings with a prefix of this test alone.
+    pub broker: BrokerConfig,
+    /// A company.
+    pub company: CompanyId,
+}
+
+/// Something that was started and can be stopped by itself, as a process can.
+#[derive(Debug)]
+pub struct Process {
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// Its shutdown.
+    pub shutdown: Shutdown,
+    /// Its dependencies.
+    pub health: Health,
+}
+
+impl Process {
+    fn new() -> Self {
+        let shutdown = Shutdown::new();
+        Self { tasks: Tasks::new(), health: Health::watching(&shutdown), shutdown }
+    }
+
+    fn host(&self) -> Host {
+        Host {
+            tasks: self.tasks.clone(),
+            shutdown: self.shutdown.clone(),
+            health: self.health.clone(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Drains, as on SIGTERM, and waits until every task has ended.
+    ///
+    /// # Panics
+    /// When they do not within 30 s.
+    pub async fn drain(self) {
+        self.shutdown.begin();
+        within("the process drains", self.tasks.wait()).await;
+    }
+
+    /// Stops at once, as when the grace is over: what runs is handed back.
+    ///
+    /// # Panics
+    /// When the tasks do not end within 30 s.
+    pub async fn stop(self) {
+        self.shutdown.stop();
+        within("the process stops", self.tasks.wait()).await;
+    }
+}
+
+impl Rig {
+    /// A fresh database with a company, and a broker prefix.
+    pub async fn new() -> Self {
+        let db = fresh_database().await;
+        let company = db.company().await;
+        Self { db, broker: broker_config(&amqp_url()), company }
+    }
+
+    /// A worker with a short lease.
+    pub fn worker(&self, handlers: Handlers) -> Process {
+        self.worker_with(handlers, RuntimeConfig { queues: None, concurrency: 8, lease_seconds: 6 })
+    }
+
+    /// A worker.
+    pub fn worker_with(&self, handlers: Handlers, config: RuntimeConfig) -> Process {
+        let process = Process::new();
+        let broker = Broker::new(&self.broker, "test-worker", &process.health, &process.tasks, &process.shutdown);
+        Runtime::start(config, self.db.store.clone(), &broker, handlers, process.host());
+        process
+    }
+
+    /// A scheduler without schedules.
+    pub fn scheduler(&self) -> Process {
+        self.scheduler_with(Vec::new())
+    }
+
+    /// A scheduler.
+    ///
+    /// # Panics
+    /// When the test database's URL cannot be used.
+    pub fn scheduler_with(&self, schedules: Vec<DefaultSchedule>) -> Process {
+        let process = Process::new();
+        let config = SchedulerConfig {
+            database: self.db.config.clone(),
+            broker: self.broker.clone(),
+            schedules,
+            lost_after: std::time::Duration::from_secs(1),
+        };
+        let parts = Parts::new(&config, &process.health, &process.tasks, &process.shutdown).expect("a database URL");
+        scheduler::spawn(&parts, &config, &process.tasks);
+        process
+    }
+
+    /// A broker by itself.
+    pub fn bare_broker(&self) -> (Broker, Process) {
+        self.bare_broker_at(&self.broker)
+    }
+
+    /// A broker by itself, with other settings.
+    pub fn bare_broker_at(&self, config: &BrokerConfig) -> (Broker, Process) {
+        let process = Process::new();
+        let broker = Broker::new(config, "test", &process.health, &process.tasks, &process.shutdown);
+        (broker, process)
+    }
+
+    /// Enqueues a job in a transaction of its own.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub async fn enqueue(&self, job: NewJob) -> Enqueued {
+        let mut tx = self.db.store.tenant(self.company).await.expect("a transaction");
+        let enqueued = enqueue(&mut tx, job).await.expect("a job");
+        tx.commit().await.expect("a commit");
+        enqueued
+    }
+
+    /// Jobs in a state.
+    pub async fn count(&self, state: &str) -> i64 {
+        self.db.number(&format!("SELECT count(*) FROM jobs WHERE state = '{state}'")).await
+    }
+}
+
+/// Settings with a prefix that no other test has.
+pub fn broker_config(url: &str) -> BrokerConfig {
+    BrokerConfig { url: SecretSource::fixed(Secret::from(url)), prefix: format!("t{}.", unique()) }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        clean_broker(&self.broker);
+    }
+}
+
+/// Deletes the exchanges and queues of a prefix.
+pub(crate) fn clean_broker(config: &BrokerConfig) {
+    let config = config.clone();
+    block_on(async move {
+        let process = Process::new();
+        let broker = Broker::new(&config, "test-cleaner", &process.health, &process.tasks, &process.shutdown);
+        if let Err(error) = broker.delete_topology().await {
+            eprintln!("cleaning up the broker: {}", chassis::telemetry::chain(&error));
+        }
+        broker.close().await;
+        process.stop().await;
+    });
+}

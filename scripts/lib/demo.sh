@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# The steps of `make demo`: first sync, live changes, tables. Sourced, never run.
+
+# Longest wait for one change, and what a change should take (issue 2).
+CHANGE_LIMIT_MS=20000
+CHANGE_GOAL_MS=2000
+
+# One value (or rows with '|') as the application role.
+ask() { demo_psql -At -c "$1"; }
+
+# api METHOD PATH: body on stdout; fails with the answer on stderr when the status is not 2xx.
+api() {
+  local answer status
+  answer=$(curl -sS -m 30 -X "$1" -H "@$RUN/auth.header" -w '\n%{http_code}' "http://127.0.0.1:$API_PORT$2") || return 1
+  status=${answer##*$'\n'}
+  answer=${answer%$'\n'*}
+  if [[ $status != 2?? ]]; then
+    say "$1 $2 answered $status: ${answer:0:500}"
+    return 1
+  fi
+  printf '%s\n' "$answer"
+}
+
+demo_prepare() {
+  load_service_environment
+  DEMO_COMPANY=$(demo_company)
+  [[ -n $DEMO_COMPANY ]] || die "syncctl seed-demo printed no company_id: $(cat "$RUN/demo.json")"
+  (umask 077 && printf 'Authorization: Bearer %s\n' "$(demo_token)" >"$RUN/auth.header")
+}
+
+# Asks for a sync of every AO and waits until each job of the batch, and what it led to, has ended.
+first_sync() {
+  local answer batch left deadline rest
+  answer=$(api POST /api/sync/manual) || die "the manual sync was refused"
+  batch=$(json_field batch_id <<<"$answer")
+  [[ $batch =~ ^[0-9a-f-]{36}$ ]] || die "POST /api/sync/manual gave no batch_id: $answer"
+  deadline=$(($(now_ms) + 300000))
+  while :; do
+    left=$(ask "select count(*) from jobs where state in ('queued', 'running', 'retrying') or (state = 'scheduled' and batch_id = '$batch')")
+    [[ $left != 0 ]] || break
+    if (($(now_ms) > deadline)); then
+      say "after 300 s, $left jobs of the first sync are not finished:"
+      demo_psql -c "select kind, state, attempt, park_reason, errors -> -1 as last_error from jobs where batch_id = '$batch' and state <> 'succeeded'" >&2
+      die "the first sync did not finish (make logs ARGS='scheduler sync-worker graph-connector --no-follow')"
+    fi
+    sleep 0.1
+  done
+  rest=$(ask "select count(*) from jobs where batch_id = '$batch' and state <> 'succeeded'")
+  if [[ $rest != 0 ]]; then
+    demo_psql -c "select kind, state, attempt, park_reason, errors -> -1 as last_error from jobs where batch_id = '$batch' and state <> 'succeeded'" >&2
+    die "$rest jobs of the first sync did not succeed"
+  fi
+}
+
+live_documents() { ask 'select count(*) from documents where deleted_at is null'; }
+
+documents_table() {
+  demo_psql -P footer=off -c "
+    select coalesce(a.reference, d.entity_id) as ao, d.category, count(*) as documents, pg_size_pretty(sum(d.size)) as size
+      from documents d left join aos a on a.id = d.entity_id
+     where d.deleted_at is null
+     group by 1, 2 order by 1, 2"
+}
+
+# await_row WHAT SINCE QUERY: until QUERY answers a row; prints it, and the time on stderr.
+await_row() {
+  local what=$1 since=$2 query=$3 row took
+  while :; do
+    row=$(ask "$query")
+    took=$(($(now_ms) - since))
+    if [[ -n $row ]]; then
+      printf '    %-8s in the table after %5d ms%s\n' "$what" "$took" \
+        "$( ((took <= CHANGE_GOAL_MS)) || printf '   (goal: %d ms)' "$CHANGE_GOAL_MS")" >&2
+      printf '%s\n' "$row"
+      return 0
+    fi
+    ((took < CHANGE_LIMIT_MS)) || break
+    sleep 0.01
+  done
+  say "error: $what did not reach the table within $CHANGE_LIMIT_MS ms. Waited for: $query"
+  say "  newest jobs:"
+  demo_psql -c "select kind, state, attempt, run_at, errors -> -1 as last_error from jobs order by created_at desc limit 6" >&2 || true
+  say "  subscriptions:"
+  demo_psql -c "select resource_id, state, expires_at, last_notification_at, last_error from microsoft_subscriptions" >&2 || true
+  return 1
+}
+
+# A file's life in the real folder, each step awaited in the real table.
+live_changes() {
+  local folder name renamed id since live='deleted_at is null'
+  folder=$(find "$(demo_folder)" -type d -path '*/AO-*/02-*' -prune -print | sort | sed -n 1p)
+  [[ -d $folder ]] || die "no category folder below $(demo_folder)"
+  local moved_to
+  moved_to=$(find "${folder%/*}" -mindepth 1 -maxdepth 1 -type d -name '03-*' | sed -n 1p)
+  [[ -d $moved_to ]] || die "no second category folder beside $folder"
+  name="demo-$$-$RANDOM.txt"
+  renamed="renamed-$name"
+
+  printf 'first\n' >"$folder/$name"
+  since=$(now_ms)
+  id=$(await_row create "$since" "select onedrive_id from documents where name = '$name' and $live") || return 1
+
+  printf 'second line, so that size and hash differ\n' >>"$folder/$name"
+  since=$(now_ms)
+  await_row change "$since" "select 1 from documents where onedrive_id = '$id' and size = $(stat -c %s "$folder/$name") and $live" >/dev/null || return 1
+
+  mv "$folder/$name" "$folder/$renamed"
+  since=$(now_ms)
+  await_row rename "$since" "select 1 from documents where onedrive_id = '$id' and name = '$renamed' and $live" >/dev/null || return 1
+
+  mv "$folder/$renamed" "$moved_to/$renamed"
+  since=$(now_ms)
+  await_row move "$since" "select 1 from documents where onedrive_id = '$id' and category = '${moved_to##*/}' and $live" >/dev/null || return 1
+
+  rm "$moved_to/$renamed"
+  since=$(now_ms)
+  await_row delete "$since" "select 1 where not exists (select from documents where onedrive_id = '$id' and $live)" >/dev/null
+}
+
+what_to_try() {
+  local folder
+  folder=$(find "$(demo_folder)" -type d -path '*/AO-*/02-*' -prune -print | sort | sed -n 1p)
+  cat <<TEXT
+
+  folder     $(demo_folder)
+  REST       http://127.0.0.1:$API_PORT          (OpenAPI: /openapi.json)
+  webhooks   http://127.0.0.1:$WEBHOOK_PORT
+  emulator   http://127.0.0.1:$EMULATOR_MICROSOFT_PORT/v1.0   control http://127.0.0.1:$EMULATOR_CONTROL_PORT
+  metrics    http://127.0.0.1:$API_ADMIN_PORT/metrics
+
+Try, in a second terminal in this folder:
+  eval "\$(make -s env)"
+  echo hello > "$folder/hello.txt"
+  psql "\$DATABASE_URL" -c "select name, category, size from documents where name = 'hello.txt'"
+  curl -s -H "Authorization: Bearer \$SYNCLINE_TOKEN" "\$API_URL/api/sync/status"
+  curl -s -X POST "\$EMULATOR_CONTROL_URL/faults" -H 'content-type: application/json' \\
+    -d '{"provider":"microsoft","times":3,"fault":{"kind":"status","status":429,"retry_after":"2"}}'
+TEXT
+}
