@@ -41,4 +41,4 @@ redis_await() { await_ready redis 30 redis_answers; }
 redis_stop() { ask_to_end redis; }
 redis_stopped() { await_end redis 35; }
 
-redis_url() { printf 'redis://:%s@127.0.0.1:%s/0\n' "$(secret redis)" "$REDIS_PORT"; }
+redis_url() { printf 'redis://default:%s@127.0.0.1:%s/0\n' "$(secret redis)" "$REDIS_PORT"; }

@@ -69,7 +69,8 @@ fn fetch(config: &JwtConfig) -> Result<FetchJwks, BoxError> {
         return Ok(fetch_jwks_with(|| async { Err("no key set is configured".into()) }));
     };
     let url: outbound::Url = url.parse()?;
-    let client = Arc::new(HttpClient::builder().deadline(Duration::from_secs(8)).body_limit(256 * 1024).build()?);
+    let client =
+        Arc::new(HttpClient::builder().deadline(Duration::from_secs(8)).body_limit(256 * 1024).build()?);
     Ok(fetch_jwks_with(move || {
         let (client, url) = (client.clone(), url.clone());
         async move {

@@ -1,6 +1,8 @@
 //! The router and its description, from one list of routes.
 
 use axum::Router;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -35,16 +37,20 @@ struct Description;
 /// The API with the layers of the kit around it.
 pub fn router(state: ApiState, kit: KitConfig) -> Router {
     let (router, _) = routes::all().split_for_parts();
-    let description = document();
-    let router = router
-        .route("/openapi.json", axum::routing::get(async move || web::json::Json(description)))
-        .with_state(state);
+    // As text: the tree would stay in memory for as long as the process lives.
+    let description = Bytes::from(document().to_string());
+    let served = async move || ([(CONTENT_TYPE, "application/json")], description);
+    let router = router.route("/openapi.json", axum::routing::get(served)).with_state(state);
     layers(router, kit)
 }
 
 /// The OpenAPI 3.1 document, as it is committed in `docs/openapi.json`.
+///
+/// # Panics
+/// Never: the description is plain data.
 pub fn document() -> Value {
-    let (_, mut api) = OpenApiRouter::with_openapi(Description::openapi()).merge(routes::all()).split_for_parts();
+    let (_, mut api) =
+        OpenApiRouter::with_openapi(Description::openapi()).merge(routes::all()).split_for_parts();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     let mut document = serde_json::to_value(&api).expect("the description is plain data");

@@ -35,15 +35,17 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let IdempotencyKey(key) = IdempotencyKey::from_request_parts(&mut parts, state).await?;
-        let kind = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let kind =
+            parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let mut hash = Sha256::new();
         hash.update(parts.method.as_str());
         hash.update([0]);
         hash.update(parts.uri.path_and_query().map_or("", |p| p.as_str()));
         hash.update([0]);
-        let body = Bytes::from_request(Request::from_parts(parts, body), state)
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), "body_unreadable", rejection.body_text()))?;
+        let body =
+            Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(|rejection| {
+                Problem::new(rejection.status(), "body_unreadable", rejection.body_text())
+            })?;
         if !body.is_empty() && !kind.contains("json") {
             let detail = "the body must be sent as application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));

@@ -34,15 +34,32 @@ pub struct Broker {
 impl Broker {
     /// A broker that connects when it is first used, and from then on stays connected: a watchdog task makes
     /// broken connections anew and gives up silent ones. Its state is the hard dependency `broker`.
-    pub fn new(config: &BrokerConfig, service: &str, health: &Health, tasks: &Tasks, shutdown: &Shutdown) -> Self {
+    pub fn new(
+        config: &BrokerConfig,
+        service: &str,
+        health: &Health,
+        tasks: &Tasks,
+        shutdown: &Shutdown,
+    ) -> Self {
         chassis::metrics::describe(&crate::metrics::METRICS);
         let topology = Topology::new(&config.prefix);
         let standing = Arc::new(Standing::new(health.dependency("broker", Need::Hard)));
         let link = |purpose| {
             let life = (tasks.clone(), shutdown.clone());
-            Arc::new(Link::new(purpose, service, config.url.clone(), topology.clone(), standing.clone(), life))
+            Arc::new(Link::new(
+                purpose,
+                service,
+                config.url.clone(),
+                topology.clone(),
+                standing.clone(),
+                life,
+            ))
         };
-        let broker = Self { publish: link(Purpose::Publish), consume: link(Purpose::Consume), topology: topology.clone() };
+        let broker = Self {
+            publish: link(Purpose::Publish),
+            consume: link(Purpose::Consume),
+            topology: topology.clone(),
+        };
         tasks.spawn("broker-watchdog", broker.clone().watch(shutdown.clone()));
         broker
     }
@@ -74,6 +91,12 @@ impl Broker {
     /// As the connection attempt.
     pub async fn ping(&self) -> Result<()> {
         self.publish.channel().await.map(drop)
+    }
+
+    /// Waits until the server answers a publisher; `None` when the process drains first.
+    pub async fn until_up(&self) -> Option<()> {
+        let link = &self.publish;
+        link.until_up(|| async { link.channel().await.map(drop) }).await
     }
 
     /// Declares the topology again, after something of it was found missing.

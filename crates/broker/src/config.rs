@@ -23,15 +23,12 @@ pub struct BrokerConfig {
 
 impl FromEnv for BrokerConfig {
     fn from_env(env: &mut Env) -> Self {
-        let url = match env.secret("AMQP_URL") {
-            Some(url) => url,
-            None => {
-                if env.production() {
-                    env.fault("AMQP_URL", "is required in production, got nothing; set it or AMQP_URL_FILE");
-                }
-                SecretSource::fixed(Secret::from(DEFAULT_URL))
+        let url = env.secret("AMQP_URL").unwrap_or_else(|| {
+            if env.production() {
+                env.fault("AMQP_URL", "is required in production, got nothing; set it or AMQP_URL_FILE");
             }
-        };
+            SecretSource::fixed(Secret::from(DEFAULT_URL))
+        });
         if AMQPUri::from_str(url.current().expose()).is_err() {
             // The parser's text may quote the URL and so the password.
             env.fault("AMQP_URL", "is not an AMQP URL; write amqp://user:password@host:5672/%2f");

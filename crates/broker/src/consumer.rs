@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::time::pause;
-use chassis::wait::until_up;
 use futures::StreamExt;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -102,12 +101,7 @@ impl Consumer {
 
     async fn build(&mut self) -> Option<()> {
         let (link, queue, prefetch, broken) = (&self.link, &self.queue, self.prefetch, self.broken);
-        let dependency = link.standing().dependency();
-        let open = until_up("broker", dependency, link.shutdown(), || async move {
-            let built = build(link, queue, prefetch, broken).await;
-            built.map_err(|error| chassis::telemetry::chain(&error))
-        })
-        .await?;
+        let open = link.until_up(|| build(link, queue, prefetch, broken)).await?;
         self.open = Some(open);
         self.broken = false;
         tracing::info!(queue = self.label, prefetch, "consuming");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::trace::TraceContext;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
+use lapin::types::ShortString;
 use serde_json::Value;
 
 use crate::error::call;
@@ -57,12 +58,16 @@ impl Delivery {
 
     /// Id given by the publisher.
     pub fn message_id(&self) -> Option<&str> {
-        self.inner.properties.message_id().as_ref().map(|id| id.as_str())
+        self.inner.properties.message_id().as_ref().map(ShortString::as_str)
     }
 
     /// All headers as a JSON object.
     pub fn headers(&self) -> Value {
-        self.inner.properties.headers().as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), headers::to_json)
+        self.inner
+            .properties
+            .headers()
+            .as_ref()
+            .map_or_else(|| Value::Object(serde_json::Map::new()), headers::to_json)
     }
 
     /// Trace context from the headers.

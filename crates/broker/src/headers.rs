@@ -40,7 +40,8 @@ pub(crate) fn to_json(table: &FieldTable) -> Value {
 }
 
 fn object(table: &FieldTable, depth: usize) -> Value {
-    let fields = table.inner().iter().map(|(name, field)| (name.as_str().to_owned(), value(field, depth + 1)));
+    let fields =
+        table.inner().iter().map(|(name, field)| (name.as_str().to_owned(), value(field, depth + 1)));
     Value::Object(fields.collect::<Map<_, _>>())
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use chassis::config::SecretSource;
 use chassis::health::Dependency;
 use chassis::lifecycle::{Shutdown, Tasks};
+use chassis::wait::until_up;
 use futures::StreamExt;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::error::{BrokerError, Result, call};
 use crate::topology::Topology;
@@ -104,6 +105,8 @@ pub(crate) struct Link {
     tasks: Tasks,
     shutdown: Shutdown,
     slot: Mutex<Option<Arc<Connection>>>,
+    /// Tells whoever waits in a back-off that there is a connection again.
+    made: Notify,
 }
 
 impl Link {
@@ -116,7 +119,17 @@ impl Link {
         (tasks, shutdown): (Tasks, Shutdown),
     ) -> Self {
         let name = format!("{service}:{}", purpose.as_str());
-        Self { purpose, name, url, topology, standing, tasks, shutdown, slot: Mutex::default() }
+        Self {
+            purpose,
+            name,
+            url,
+            topology,
+            standing,
+            tasks,
+            shutdown,
+            slot: Mutex::default(),
+            made: Notify::new(),
+        }
     }
 
     pub(crate) fn standing(&self) -> &Standing {
@@ -139,11 +152,33 @@ impl Link {
                 let connection = Arc::new(connection);
                 *slot = Some(connection.clone());
                 self.standing.up(self.purpose);
+                self.made.notify_waiters();
                 Ok(connection)
             }
             Err(error) => {
                 self.standing.down(self.purpose, &chassis::telemetry::chain(&error));
                 Err(error)
+            }
+        }
+    }
+
+    /// Runs `attempt` until it succeeds, with back-off, and at once when the watchdog has made the connection
+    /// anew; `None` when the process drains.
+    pub(crate) async fn until_up<T, Fut>(&self, mut attempt: impl FnMut() -> Fut) -> Option<T>
+    where
+        Fut: Future<Output = Result<T>>,
+    {
+        loop {
+            let made = self.made.notified();
+            let trying = until_up("broker", self.standing.dependency(), &self.shutdown, || {
+                let attempt = attempt();
+                async move { attempt.await.map_err(|error| chassis::telemetry::chain(&error)) }
+            });
+            tokio::select! {
+                biased;
+                done = trying => return done,
+                // Also when this attempt has made it; the next one finds it made.
+                () = made => {}
             }
         }
     }
@@ -189,7 +224,11 @@ impl Link {
                 match event {
                     Some(Event::ConnectionBlocked(reason)) => {
                         blocked.set(1.0);
-                        tracing::warn!(connection = purpose.as_str(), reason, "RabbitMQ blocks the connection");
+                        tracing::warn!(
+                            connection = purpose.as_str(),
+                            reason,
+                            "RabbitMQ blocks the connection"
+                        );
                     }
                     Some(Event::ConnectionUnblocked) => {
                         blocked.set(0.0);
@@ -222,7 +261,11 @@ impl Link {
         }
         if let Err(error) = call("probing the connection", OPEN, connection.create_channel()).await {
             let cause = chassis::telemetry::chain(&error);
-            tracing::warn!(connection = self.purpose.as_str(), cause, "the connection does not answer, giving it up");
+            tracing::warn!(
+                connection = self.purpose.as_str(),
+                cause,
+                "the connection does not answer, giving it up"
+            );
             metrics::counter!("broker_connection_faults_total", "connection" => self.purpose.as_str(), "cause" => "probe")
                 .increment(1);
             self.give_up(&connection).await;

@@ -5,10 +5,22 @@ use chassis::metrics::{Kind, Metric, Unit};
 /// Metrics of this crate, for [`chassis::metrics::describe`].
 pub const METRICS: [Metric; 9] = [
     metric("broker_blocked", Kind::Gauge, "1 while the broker blocks the connection (memory or disk alarm)."),
-    metric("broker_connections_total", Kind::Counter, "Connections made, by purpose; more than one is a rebuild."),
-    metric("broker_connection_faults_total", Kind::Counter, "Connections given up by the watchdog, by cause."),
+    metric(
+        "broker_connections_total",
+        Kind::Counter,
+        "Connections made, by purpose; more than one is a rebuild.",
+    ),
+    metric(
+        "broker_connection_faults_total",
+        Kind::Counter,
+        "Connections given up by the watchdog, by cause.",
+    ),
     metric("consumer_rebuilt_total", Kind::Counter, "Consumers built anew, by queue and cause."),
-    metric("ack_not_sent_total", Kind::Counter, "Acknowledgements that did not reach the broker; it delivers again."),
+    metric(
+        "ack_not_sent_total",
+        Kind::Counter,
+        "Acknowledgements that did not reach the broker; it delivers again.",
+    ),
     metric("publish_confirmed_total", Kind::Counter, "Messages that the broker confirmed."),
     metric("publish_returned_total", Kind::Counter, "Messages that no queue took."),
     metric("publish_refused_total", Kind::Counter, "Messages that the broker refused."),

@@ -138,9 +138,9 @@ async fn collect(confirms: Vec<PublisherConfirm>) -> (Vec<Option<Answer>>, Vec<O
             Ok(Ok(Confirmation::NotRequested) | Err(_)) | Err(_) => (None, None),
         };
         answers.push(answer);
-        returned.extend(message.map(|message| {
-            message.properties.message_id().as_ref().map(|id| id.as_str().to_owned())
-        }));
+        returned.extend(
+            message.map(|message| message.properties.message_id().as_ref().map(|id| id.as_str().to_owned())),
+        );
     }
     (answers, returned)
 }

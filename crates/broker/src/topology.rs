@@ -145,7 +145,10 @@ mod tests {
     #[test]
     fn names_carry_the_prefix_and_arguments_the_promise() {
         let plain = Topology::new("");
-        assert_eq!((plain.exchange(), plain.queue(Queue::Documents)), ("jobs".into(), "jobs.documents".into()));
+        assert_eq!(
+            (plain.exchange(), plain.queue(Queue::Documents)),
+            ("jobs".into(), "jobs.documents".into())
+        );
         let prefixed = Topology::new("t1.");
         assert_eq!((plain.is_prefixed(), prefixed.is_prefixed()), (false, true));
         assert_eq!(prefixed.dead_letter_queue(), "t1.jobs.dead");

@@ -168,7 +168,9 @@ fn plant_in(drive: &mut Drive, request: Plant, now: i64) -> Result<u32, GraphErr
 
 /// Every token of the drive is answered 410 from now on.
 async fn expire(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
-    find(&control, &id)?.handle.lock().token_epoch += 1;
+    let mounted = find(&control, &id)?;
+    let mut drive = mounted.handle.lock();
+    drive.token_epoch = drive.token_epoch.wrapping_add(1);
     Ok(StatusCode::NO_CONTENT)
 }
 

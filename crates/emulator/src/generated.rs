@@ -129,6 +129,8 @@ pub(crate) fn build(id: &str, seed: u64, items: u32, options: DriveOptions, now:
     // Ends when there is no room left.
     builder.fill();
     builder.tree.sort_children();
+    let root = builder.tree.item_mut(ROOT);
+    (root.created, root.modified) = (EPOCH_MS, EPOCH_MS);
     drive.tree = builder.tree;
     drive
 }

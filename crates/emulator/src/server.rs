@@ -34,6 +34,9 @@ use crate::target::DriveRef;
 use crate::upload;
 use crate::world::World;
 
+/// Longest time for a request body to arrive.
+const BODY_DEADLINE: Duration = Duration::from_mins(2);
+
 type WireBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A connection that can be torn down with a TCP reset.
@@ -151,7 +154,8 @@ async fn handle(
         account: None,
         page_fault: None,
     };
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+    let reading = Limited::new(body, MAX_BODY).collect();
+    let Ok(Ok(body)) = tokio::time::timeout(BODY_DEADLINE, reading).await else {
         return Ok(finish(world, &call, Reply::error(GraphError::of_status(413)), Delivery::Plain, cut));
     };
     call.body = body.to_bytes();

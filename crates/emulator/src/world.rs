@@ -87,7 +87,10 @@ impl World {
         let now = self.clock.now_ms();
         let (handle, watch) = match &spec.kind {
             DriveKind::Generated { seed, items } => {
-                (DriveHandle::new(generated::build(&spec.id, *seed, *items, spec.options.clone(), now)), None)
+                let mut drive = generated::build(&spec.id, *seed, *items, spec.options.clone(), now);
+                // The same ids in every life, but not the same tokens: the changes of the last life are lost.
+                drive.token_epoch = u32::from_le_bytes(chassis::ids::random_bytes());
+                (DriveHandle::new(drive), None)
             }
             DriveKind::Folder { dir } => {
                 let (handle, watch) = folder::mount(

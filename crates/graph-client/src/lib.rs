@@ -9,7 +9,6 @@ mod drives;
 mod error;
 mod items;
 mod link;
-mod notification;
 mod subscriptions;
 mod timestamp;
 
@@ -18,6 +17,5 @@ pub use client::GraphClient;
 pub use drives::{DeltaCursor, DeltaPage, DriveInfo, FolderRef, ItemPage, ItemRef, NextLink};
 pub use error::{ErrorBody, GraphError, GraphErrorKind, Support, parse_error};
 pub use items::{Item, ItemPageBody, PoisonItem, read_item, read_page};
-pub use notification::{Notification, NotificationBatch, ResourceData};
 pub use subscriptions::{NewSubscription, Subscription};
 pub use timestamp::parse_timestamp;

@@ -59,25 +59,23 @@ async fn attempt(shared: &Arc<Shared>, claim: &Claim, asked: Instant, kind: &'st
         }
         End::Returned(Ok(Outcome::Done(result))) => Conclusion::Succeed(result),
         End::Returned(Ok(Outcome::HandBack)) => Conclusion::HandBack,
-        End::Returned(Err(error)) => match after_error(shared, claim, &lease, &error, handler) {
-            Some(conclusion) => {
-                tracing::warn!(
-                    kind,
-                    attempt = claim.attempt,
-                    max_attempts = claim.max_attempts,
-                    code = error.code(),
-                    error = chassis::telemetry::chain(&error),
-                    next = conclusion.label(),
-                    "attempt failed"
-                );
-                conclusion
-            }
-            None => {
+        End::Returned(Err(error)) => {
+            let Some(conclusion) = after_error(shared, claim, &lease, &error, handler) else {
                 metrics::counter!("stale_write_rejected_total").increment(1);
                 tracing::info!(kind, "the attempt had lost its job, nothing of it was written");
                 return "fenced";
-            }
-        },
+            };
+            tracing::warn!(
+                kind,
+                attempt = claim.attempt,
+                max_attempts = claim.max_attempts,
+                code = error.code(),
+                error = chassis::telemetry::chain(&error),
+                next = conclusion.label(),
+                "attempt failed"
+            );
+            conclusion
+        }
         End::LeaseLost => {
             metrics::counter!("jobs_interrupted_total", "cause" => "lease_lost").increment(1);
             return "lease_lost";

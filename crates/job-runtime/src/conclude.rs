@@ -103,7 +103,12 @@ impl Conclusion {
 
 impl Shared {
     /// Writes the conclusion, trying again while the database is away and the lease holds.
-    pub(crate) async fn conclude(&self, claim: &Claim, conclusion: &Conclusion, lost: &CancellationToken) -> Written {
+    pub(crate) async fn conclude(
+        &self,
+        claim: &Claim,
+        conclusion: &Conclusion,
+        lost: &CancellationToken,
+    ) -> Written {
         let mut unanswered = false;
         loop {
             let error = match deadline("concluding", WRITE, self.write(claim, conclusion)).await {
@@ -122,7 +127,11 @@ impl Shared {
                 Err(elapsed) => elapsed.to_string(),
             };
             unanswered = true;
-            tracing::warn!(error, conclusion = conclusion.label(), "the end of the attempt is not written yet");
+            tracing::warn!(
+                error,
+                conclusion = conclusion.label(),
+                "the end of the attempt is not written yet"
+            );
             tokio::select! {
                 () = lost.cancelled() => return Written::No,
                 () = pause(AGAIN) => {}

@@ -27,14 +27,24 @@ impl FromEnv for RuntimeConfig {
     fn from_env(env: &mut Env) -> Self {
         let concurrency = env.parse("WORKER_CONCURRENCY", 8_u16);
         if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
-            env.fault("WORKER_CONCURRENCY", format!("must be 1 to {MAX_CONCURRENCY}, got `{concurrency}`; correct it"));
+            env.fault(
+                "WORKER_CONCURRENCY",
+                format!("must be 1 to {MAX_CONCURRENCY}, got `{concurrency}`; correct it"),
+            );
         }
         let lease_seconds = env.parse("LEASE_SECONDS", 30_i32);
         if lease_seconds < MIN_LEASE_SECONDS {
-            env.fault("LEASE_SECONDS", format!("must be at least {MIN_LEASE_SECONDS}, got `{lease_seconds}`; raise it"));
+            env.fault(
+                "LEASE_SECONDS",
+                format!("must be at least {MIN_LEASE_SECONDS}, got `{lease_seconds}`; raise it"),
+            );
         }
         let queues = env.optional("WORKER_QUEUES").map(|names| read_queues(env, &names));
-        Self { queues, concurrency: concurrency.clamp(1, MAX_CONCURRENCY), lease_seconds: lease_seconds.max(1) }
+        Self {
+            queues,
+            concurrency: concurrency.clamp(1, MAX_CONCURRENCY),
+            lease_seconds: lease_seconds.max(1),
+        }
     }
 }
 
@@ -57,13 +67,16 @@ impl RuntimeConfig {
 fn read_queues(env: &mut Env, names: &str) -> Vec<Queue> {
     let mut queues = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let found = Queue::ALL.into_iter().find(|q| q.name() == name || q.name().strip_prefix("jobs.") == Some(name));
+        let found =
+            Queue::ALL.into_iter().find(|q| q.name() == name || q.name().strip_prefix("jobs.") == Some(name));
         match found {
             Some(queue) if !queues.contains(&queue) => queues.push(queue),
             Some(_) => {}
             None => env.fault(
                 "WORKER_QUEUES",
-                format!("knows documents, calendar, messages, maintenance and audit, got `{name}`; correct it"),
+                format!(
+                    "knows documents, calendar, messages, maintenance and audit, got `{name}`; correct it"
+                ),
             ),
         }
     }
@@ -79,7 +92,10 @@ mod tests {
         let mut env = Env::from_pairs([("WORKER_QUEUES", "documents, jobs.audit,documents")]);
         let config = RuntimeConfig::from_env(&mut env);
         assert_eq!(config.queues, Some(vec![Queue::Documents, Queue::Audit]));
-        assert_eq!((config.heartbeat(), config.self_stop()), (Duration::from_secs(10), Duration::from_secs(20)));
+        assert_eq!(
+            (config.heartbeat(), config.self_stop()),
+            (Duration::from_secs(10), Duration::from_secs(20))
+        );
         env.finish().expect("no faults");
     }
 

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn causes_are_listed_outermost_first_and_bounded() {
-        let error = JobError::retry("reset", "the page was cut off").because(Outer(std::io::Error::other("inner")));
+        let error =
+            JobError::retry("reset", "the page was cut off").because(Outer(std::io::Error::other("inner")));
         assert_eq!(error.to_string(), "the page was cut off");
         assert_eq!(error.chain(), ["outer", "inner"]);
         assert_eq!(error.verdict(), Some(Verdict::Retry));

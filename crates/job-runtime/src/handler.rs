@@ -85,8 +85,12 @@ pub(crate) fn unreadable(error: PayloadError) -> JobError {
     let message = error.to_string();
     match error {
         PayloadError::UnknownKind { .. } => JobError::park(ParkReason::UnknownKind, "unknown_kind", message),
-        PayloadError::UnknownVersion { .. } => JobError::park(ParkReason::UnknownKind, "unknown_version", message),
-        PayloadError::Malformed { source, .. } => JobError::fail("malformed_payload", message).because(source),
+        PayloadError::UnknownVersion { .. } => {
+            JobError::park(ParkReason::UnknownKind, "unknown_version", message)
+        }
+        PayloadError::Malformed { source, .. } => {
+            JobError::fail("malformed_payload", message).because(source)
+        }
     }
 }
 

@@ -120,8 +120,12 @@ impl Shared {
         let lease = self.config.lease_seconds;
         let outcome = store::jobs::claim(&mut tx, company, job, bell.epoch, self.worker, lease).await?;
         match &outcome {
-            ClaimOutcome::Cancelled => drop(store::jobs::request_cancel(&mut tx, company, job, "claim").await?),
-            ClaimOutcome::Expired => drop(store::jobs::bury_expired(&mut tx, company, job).await?),
+            ClaimOutcome::Cancelled => {
+                store::jobs::request_cancel(&mut tx, company, job, "claim").await?;
+            }
+            ClaimOutcome::Expired => {
+                store::jobs::bury_expired(&mut tx, company, job).await?;
+            }
             _ => {}
         }
         tx.commit().await?;

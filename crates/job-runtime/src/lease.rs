@@ -78,7 +78,10 @@ impl Renewal {
                 }
                 Ok(Ok(Heartbeat::Lost)) => return self.lose("the job was taken over"),
                 Ok(Err(error)) => {
-                    tracing::warn!(error = chassis::telemetry::chain(&error), "a heartbeat failed, trying again");
+                    tracing::warn!(
+                        error = chassis::telemetry::chain(&error),
+                        "a heartbeat failed, trying again"
+                    );
                     wait = renewed.elapsed() + config.heartbeat() / 5;
                 }
                 Err(_) => return self.lose("the database did not answer in time"),

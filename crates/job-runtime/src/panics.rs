@@ -73,7 +73,10 @@ mod tests {
         remember_panics();
         let error = catch::<()>(async { panic!("on purpose {}", 7) }).await.expect_err("it panicked");
         assert_eq!(error.code(), "panic");
-        assert!(error.message().contains("panics.rs") && error.message().ends_with("on purpose 7"), "{error}");
+        assert!(
+            error.message().contains("panics.rs") && error.message().ends_with("on purpose 7"),
+            "{error}"
+        );
         assert!(!error.chain()[0].is_empty());
     }
 }

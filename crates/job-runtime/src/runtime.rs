@@ -21,7 +21,7 @@ use crate::intake;
 use crate::panics;
 
 /// Time that a delivery waits for a free place; then it goes back, for workers that have one.
-const PLACE: Duration = Duration::from_secs(1);
+const PLACE: Duration = Duration::from_secs(1000);
 /// Longest wait at the end for claims that are under way.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -69,7 +69,13 @@ pub(crate) struct Shared {
 impl Runtime {
     /// Starts one consumer per queue. They end when the shutdown begins; running jobs may finish until its
     /// second stage, when they are handed back.
-    pub fn start(config: RuntimeConfig, store: Store, broker: &Broker, handlers: Handlers, host: Host) -> Self {
+    pub fn start(
+        config: RuntimeConfig,
+        store: Store,
+        broker: &Broker,
+        handlers: Handlers,
+        host: Host,
+    ) -> Self {
         chassis::metrics::describe(&crate::metrics::METRICS);
         panics::remember_panics();
         // New at every start: a pod's name comes again, and would hide that its jobs have no owner.

@@ -52,7 +52,9 @@ async fn keep(parts: &Parts, delivery: &Delivery) -> bool {
         };
         tracing::error!(error, "a dead message cannot be archived yet");
         let store = &parts.store;
-        let up = until_up("database", &parts.database, &parts.shutdown, async || archive(store, delivery).await).await;
+        let up =
+            until_up("database", &parts.database, &parts.shutdown, async || archive(store, delivery).await)
+                .await;
         if up.is_some() || parts.shutdown.has_begun() {
             return up.is_some();
         }
@@ -63,9 +65,10 @@ async fn archive(store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
     let headers = delivery.headers();
     let bell = Bell::decode(delivery.body()).ok();
     let reason = reason(&headers);
-    let company = bell.as_ref().map(|bell| bell.company_id).or_else(|| {
-        headers.get("company_id").and_then(Value::as_str).and_then(|text| text.parse().ok())
-    });
+    let company = bell
+        .as_ref()
+        .map(|bell| bell.company_id)
+        .or_else(|| headers.get("company_id").and_then(Value::as_str).and_then(|text| text.parse().ok()));
     let message = DeadMessage {
         id: row_id(delivery, &headers),
         company,

@@ -72,7 +72,13 @@ fn schedules(env: &mut Env) -> Vec<DefaultSchedule> {
     ]
 }
 
-fn schedule(name: &str, (cron, zone): (&str, &str), command: &str, payload: Value, active: bool) -> DefaultSchedule {
+fn schedule(
+    name: &str,
+    (cron, zone): (&str, &str),
+    command: &str,
+    payload: Value,
+    active: bool,
+) -> DefaultSchedule {
     DefaultSchedule {
         jobname: name.to_owned(),
         schedule: cron.to_owned(),
@@ -106,9 +112,11 @@ mod tests {
 
     #[test]
     fn the_environment_names_three_schedules() {
-        let (schedules, faults) = read(&[("SYNC_INTERVAL_MINUTES", "120"), ("ONEDRIVE_SYNC_ENABLED", "false")]);
+        let (schedules, faults) =
+            read(&[("SYNC_INTERVAL_MINUTES", "120"), ("ONEDRIVE_SYNC_ENABLED", "false")]);
         assert_eq!(faults, 0);
-        let shown: Vec<_> = schedules.iter().map(|s| (s.jobname.as_str(), s.schedule.as_str(), s.active)).collect();
+        let shown: Vec<_> =
+            schedules.iter().map(|s| (s.jobname.as_str(), s.schedule.as_str(), s.active)).collect();
         assert_eq!(
             shown,
             [

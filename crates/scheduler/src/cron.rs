@@ -56,7 +56,11 @@ pub async fn decide_at(tx: &mut Tx, now: DateTime<Utc>) -> Result<Decided, Store
     Ok(total)
 }
 
-async fn decide_schedule(tx: &mut Tx, schedule: &Schedule, now: DateTime<Utc>) -> Result<Decided, StoreError> {
+async fn decide_schedule(
+    tx: &mut Tx,
+    schedule: &Schedule,
+    now: DateTime<Utc>,
+) -> Result<Decided, StoreError> {
     let mut done = Decided::default();
     let expression = match CronExpr::parse(&schedule.schedule, &schedule.time_zone) {
         Ok(expression) => expression,

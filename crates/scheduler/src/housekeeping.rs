@@ -35,7 +35,9 @@ pub(crate) async fn ring_lost(parts: Parts, lost_after: Duration) {
                 tracing::warn!(rung, "queued jobs had no message, they are rung again");
                 parts.wake.notify_one();
             }
-            Ok(Err(error)) => tracing::debug!(error = chassis::telemetry::chain(&error), "cannot look for lost bells"),
+            Ok(Err(error)) => {
+                tracing::debug!(error = chassis::telemetry::chain(&error), "cannot look for lost bells");
+            }
             Err(elapsed) => tracing::warn!(error = %elapsed, "cannot look for lost bells"),
         }
     }
@@ -50,7 +52,9 @@ pub(crate) async fn ensure_schedules(parts: Parts, schedules: Vec<DefaultSchedul
     loop {
         match deadline("ensuring schedules", STEP, ensure_for_new(&parts, &schedules, &known)).await {
             Ok(Ok(new)) => known.extend(new),
-            Ok(Err(error)) => tracing::debug!(error = chassis::telemetry::chain(&error), "cannot ensure schedules"),
+            Ok(Err(error)) => {
+                tracing::debug!(error = chassis::telemetry::chain(&error), "cannot ensure schedules");
+            }
             Err(elapsed) => tracing::warn!(error = %elapsed, "cannot ensure schedules"),
         }
         if !next(&parts, COMPANIES_EVERY).await {

@@ -36,8 +36,6 @@ pub struct Parts {
     pub broker: Broker,
     /// State of the database.
     pub database: Dependency,
-    /// State of the broker.
-    pub messaging: Dependency,
     /// Tells the tasks when to end.
     pub shutdown: Shutdown,
     /// Wakes the relay.
@@ -60,7 +58,6 @@ impl Parts {
             pulse: Pulse::new(&config.database, "scheduler-pulse")?,
             broker: Broker::new(&config.broker, "scheduler", health, tasks, shutdown),
             database: health.dependency("database", Need::Hard),
-            messaging: health.dependency("broker", Need::Hard),
             shutdown: shutdown.clone(),
             wake: Arc::new(Notify::new()),
         })
@@ -71,6 +68,7 @@ impl Parts {
 ///
 /// # Errors
 /// When `DATABASE_URL` cannot be used.
+#[expect(clippy::unused_async, reason = "a service's start is asynchronous; this one only spawns")]
 pub async fn start(service: Service<SchedulerConfig>) -> Result<(), BoxError> {
     let parts = Parts::new(&service.config, &service.health, &service.tasks, &service.shutdown)?;
     spawn(&parts, &service.config, &service.tasks);
@@ -80,7 +78,8 @@ pub async fn start(service: Service<SchedulerConfig>) -> Result<(), BoxError> {
 /// Spawns the tasks of a scheduler.
 pub fn spawn(parts: &Parts, config: &SchedulerConfig, tasks: &Tasks) {
     chassis::metrics::describe(&metrics::METRICS);
-    let following = store::watch::database(parts.store.clone(), parts.database.clone(), parts.shutdown.clone());
+    let following =
+        store::watch::database(parts.store.clone(), parts.database.clone(), parts.shutdown.clone());
     tasks.spawn("database-watch", following);
     tasks.spawn("relay", relay::run(parts.clone()));
     tasks.spawn("beat", beat::run(parts.clone()));

@@ -56,6 +56,8 @@ pub(crate) async fn run(parts: Parts) {
     if store::watch::until_ready(&parts.store, &parts.database, &parts.shutdown).await.is_none() {
         return;
     }
+    // Connected before the first bell, which then need not wait for it.
+    parts.broker.until_up().await;
     loop {
         tokio::select! {
             () = draining.cancelled() => return,
@@ -84,14 +86,14 @@ async fn after_round(parts: &Parts, done: Round) {
 
 /// Waits for whoever is away.
 async fn after_error(parts: &Parts, error: &RelayError) {
-    let (store, broker) = (&parts.store, &parts.broker);
+    let store = &parts.store;
     tracing::warn!(error = chassis::telemetry::chain(error), "the relay pauses");
     match error {
         RelayError::Store(_) | RelayError::Slow(_) => {
             until_up("database", &parts.database, &parts.shutdown, async || store.ping().await).await;
         }
         RelayError::Broker(_) => {
-            until_up("broker", &parts.messaging, &parts.shutdown, async || broker.ping().await).await;
+            parts.broker.until_up().await;
         }
     }
 }
@@ -153,9 +155,5 @@ async fn settle(store: &Store, rows: &[OutboxRow], fates: &[Fate]) -> Result<Rou
         }
     }
     tx.commit().await?;
-    Ok(Round {
-        confirmed: confirmed.len(),
-        put_back: rows.len() - confirmed.len(),
-        returned: returned.len(),
-    })
+    Ok(Round { confirmed: confirmed.len(), put_back: rows.len() - confirmed.len(), returned: returned.len() })
 }

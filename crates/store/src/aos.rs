@@ -59,10 +59,7 @@ pub async fn get(tx: &mut Tx, company: CompanyId, id: &str) -> Result<Option<Ao>
 }
 
 /// The AO with a reference; the provider compares names without case, and so does this.
-///
-/// # Errors
-/// As every statement.
-pub async fn find_reference(tx: &mut Tx, company: CompanyId, reference: &str) -> Result<Option<String>> {
+async fn find_reference(tx: &mut Tx, company: CompanyId, reference: &str) -> Result<Option<String>> {
     sqlx::query_scalar!(
         "SELECT id FROM aos WHERE company_id = $1 AND reference_key = $2",
         company.uuid(),
@@ -98,7 +95,11 @@ pub async fn list(tx: &mut Tx, company: CompanyId, after: Option<&str>, limit: i
 ///
 /// # Errors
 /// As every statement.
-pub async fn ids_with_drive(tx: &mut Tx, company: CompanyId, limit: i64) -> Result<Vec<(String, Option<String>)>> {
+pub async fn ids_with_drive(
+    tx: &mut Tx,
+    company: CompanyId,
+    limit: i64,
+) -> Result<Vec<(String, Option<String>)>> {
     let rows = sqlx::query!(
         r#"SELECT id, coalesce(drive_id, (SELECT d.drive_id FROM drives d WHERE d.company_id = $1 AND d.enabled
                ORDER BY d.drive_no LIMIT 1)) AS drive_id
@@ -169,88 +170,6 @@ pub async fn put(
         }
         Err(error) => Err(error),
     }
-}
-
-/// An AO folder was seen in a drive: the AO with that reference gets the folder, or is created as
-/// `ao-{reference}`. Returns its id, or the folder that holds the reference already when it is another one
-/// that still lives (two folders, one reference: the first seen keeps it).
-///
-/// # Errors
-/// As every statement.
-pub async fn discover(
-    tx: &mut Tx,
-    company: CompanyId,
-    reference: &str,
-    drive_id: &str,
-    folder_item_id: &str,
-) -> Result<Discovered> {
-    let key = name_key(reference);
-    let known = sqlx::query!(
-        r#"SELECT a.id, a.drive_id, a.folder_item_id, EXISTS (
-               SELECT FROM drive_items i JOIN drives d ON d.drive_no = i.drive_no AND d.company_id = $1
-               WHERE d.drive_id = a.drive_id AND i.item_id = a.folder_item_id AND i.deleted_at IS NULL
-           ) AS "living!"
-           FROM aos a WHERE a.company_id = $1 AND a.reference_key = $2 FOR UPDATE OF a"#,
-        company.uuid(),
-        key,
-    )
-    .fetch_optional(tx.conn())
-    .await
-    .doing("looking up a discovered reference")?;
-    if let Some(ao) = known {
-        let same = ao.drive_id.as_deref() == Some(drive_id) && ao.folder_item_id.as_deref() == Some(folder_item_id);
-        if let Some(folder) = ao.folder_item_id.filter(|_| !same && ao.living) {
-            return Ok(Discovered::Taken { ao_id: ao.id, folder_item_id: folder });
-        }
-        if !same {
-            sqlx::query!(
-                "UPDATE aos SET drive_id = $3, folder_item_id = $4, updated_at = clock_timestamp()
-                 WHERE company_id = $1 AND id = $2",
-                company.uuid(),
-                ao.id,
-                drive_id,
-                folder_item_id,
-            )
-            .execute(tx.conn())
-            .await
-            .doing("giving an AO its folder")?;
-        }
-        return Ok(Discovered::Ao(ao.id));
-    }
-    let id = format!("ao-{key}");
-    let id = match get(tx, company, &id).await? {
-        // Somebody gave that id to another reference.
-        Some(_) => format!("{id}~{}", chassis::ids::new_id().simple()),
-        None => id,
-    };
-    sqlx::query!(
-        "INSERT INTO aos (company_id, id, reference, reference_key, drive_id, folder_item_id, discovered)
-         VALUES ($1, $2, $3, $4, $5, $6, true)",
-        company.uuid(),
-        id,
-        reference,
-        key,
-        drive_id,
-        folder_item_id,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("creating a discovered AO")?;
-    Ok(Discovered::Ao(id))
-}
-
-/// What became of a discovered AO folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Discovered {
-    /// The AO that the folder belongs to.
-    Ao(String),
-    /// Another living folder has the reference.
-    Taken {
-        /// AO with the reference.
-        ao_id: String,
-        /// Its folder.
-        folder_item_id: String,
-    },
 }
 
 /// Notes the end of a run for AOs; `error` is `None` after a success.

@@ -64,7 +64,12 @@ pub struct DocumentFilter {
 ///
 /// # Errors
 /// As every statement.
-pub async fn list(tx: &mut Tx, company: CompanyId, filter: &DocumentFilter, limit: i64) -> Result<Vec<Document>> {
+pub async fn list(
+    tx: &mut Tx,
+    company: CompanyId,
+    filter: &DocumentFilter,
+    limit: i64,
+) -> Result<Vec<Document>> {
     sqlx::query_as!(
         Document,
         "SELECT id, entity_type, entity_id, name, category, path, onedrive_id, drive_id, kind, size, e_tag,
@@ -86,31 +91,4 @@ pub async fn list(tx: &mut Tx, company: CompanyId, filter: &DocumentFilter, limi
     .fetch_all(tx.conn())
     .await
     .doing("listing documents")
-}
-
-/// Living documents of a category.
-#[derive(Debug, Clone)]
-pub struct CategoryCount {
-    /// Category folder.
-    pub category: String,
-    /// Documents.
-    pub documents: i64,
-    /// Bytes.
-    pub bytes: i64,
-}
-
-/// Living documents of the company by category.
-///
-/// # Errors
-/// As every statement.
-pub async fn count_by_category(tx: &mut Tx, company: CompanyId) -> Result<Vec<CategoryCount>> {
-    sqlx::query_as!(
-        CategoryCount,
-        r#"SELECT category, count(*) AS "documents!", coalesce(sum(size), 0)::bigint AS "bytes!"
-           FROM documents WHERE company_id = $1 AND deleted_at IS NULL GROUP BY category ORDER BY category"#,
-        company.uuid(),
-    )
-    .fetch_all(tx.conn())
-    .await
-    .doing("counting documents")
 }

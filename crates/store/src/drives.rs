@@ -199,7 +199,10 @@ pub async fn enqueue_first_sync(tx: &mut Tx, company: CompanyId, drive_id: &str,
     let key = drive_resource(drive_id);
     let jobs = vec![
         NewJob::new(company, &sync, by)?.dedupe(&key).resource(&key).priority(8),
-        NewJob::new(company, &ensure, by)?.dedupe(&key).resource(format!("subscription:{drive_id}")).priority(8),
+        NewJob::new(company, &ensure, by)?
+            .dedupe(&key)
+            .resource(format!("subscription:{drive_id}"))
+            .priority(8),
     ];
     enqueue_many(tx, jobs).await.map(drop)
 }

@@ -65,7 +65,8 @@ pub struct Run {
     pub drive_id: Option<String>,
     /// AO, for a run of one AO.
     pub ao_id: Option<String>,
-    /// `running`, `success`, `error`.
+    /// `running`, `success`, `error`. A run whose job is not alive any more (buried, cancelled while its
+    /// worker was gone) did not end by itself and reads as `error`.
     pub status: String,
     /// It was a complete enumeration.
     pub full_enumeration: bool,
@@ -149,26 +150,6 @@ pub async fn finish(tx: &mut Tx, company: CompanyId, id: Uuid, end: &RunEnd) -> 
     .map(drop)
 }
 
-/// Ends runs whose job is not alive any more (buried, cancelled while its worker was gone) as errors.
-/// Returns how many.
-///
-/// # Errors
-/// As every statement.
-pub async fn close_abandoned(tx: &mut Tx, company: CompanyId) -> Result<u64> {
-    sqlx::query!(
-        r#"UPDATE sync_history h
-           SET status = 'error', finished_at = clock_timestamp(), errors = '["the job ended without a result"]',
-               duration_ms = (extract(epoch FROM clock_timestamp() - started_at) * 1000)::bigint
-           WHERE company_id = $1 AND status = 'running'
-               AND NOT EXISTS (SELECT FROM jobs_live j WHERE j.id = h.job_id)"#,
-        company.uuid(),
-    )
-    .execute(tx.conn())
-    .await
-    .doing("closing abandoned runs")
-    .map(|done| done.rows_affected())
-}
-
 /// The newest run of a source; only a finished one when `finished` is set.
 ///
 /// # Errors
@@ -176,11 +157,13 @@ pub async fn close_abandoned(tx: &mut Tx, company: CompanyId) -> Result<u64> {
 pub async fn latest(tx: &mut Tx, company: CompanyId, source: &str, finished: bool) -> Result<Option<Run>> {
     sqlx::query_as!(
         Run,
-        "SELECT id, source, triggered_by, job_id, batch_id, drive_id, ao_id, status, full_enumeration, forced,
-             total_aos, documents_added, documents_updated, documents_deleted, provider_calls, errors, started_at,
+        r#"SELECT id, source, triggered_by, job_id, batch_id, drive_id, ao_id,
+             CASE WHEN status = 'running' AND NOT EXISTS (SELECT FROM jobs_live j WHERE j.id = h.job_id)
+                 THEN 'error' ELSE status END AS "status!",
+             full_enumeration, forced, total_aos, documents_added, documents_updated, documents_deleted, provider_calls, errors, started_at,
              finished_at, duration_ms
-         FROM sync_history WHERE company_id = $1 AND source = $2 AND (NOT $3 OR finished_at IS NOT NULL)
-         ORDER BY started_at DESC LIMIT 1",
+         FROM sync_history h WHERE company_id = $1 AND source = $2 AND (NOT $3 OR finished_at IS NOT NULL)
+         ORDER BY started_at DESC LIMIT 1"#,
         company.uuid(),
         source,
         finished,
@@ -211,14 +194,16 @@ pub async fn list(tx: &mut Tx, company: CompanyId, filter: &RunFilter, limit: i6
     let (at, id) = filter.before.unzip();
     sqlx::query_as!(
         Run,
-        "SELECT id, source, triggered_by, job_id, batch_id, drive_id, ao_id, status, full_enumeration, forced,
-             total_aos, documents_added, documents_updated, documents_deleted, provider_calls, errors, started_at,
+        r#"SELECT id, source, triggered_by, job_id, batch_id, drive_id, ao_id,
+             CASE WHEN status = 'running' AND NOT EXISTS (SELECT FROM jobs_live j WHERE j.id = h.job_id)
+                 THEN 'error' ELSE status END AS "status!",
+             full_enumeration, forced, total_aos, documents_added, documents_updated, documents_deleted, provider_calls, errors, started_at,
              finished_at, duration_ms
-         FROM sync_history
+         FROM sync_history h
          WHERE company_id = $1 AND ($2::text IS NULL OR source = $2) AND ($3::text IS NULL OR status = $3)
              AND ($4::text IS NULL OR ao_id = $4)
              AND ($5::timestamptz IS NULL OR (started_at, id) < ($5, $6))
-         ORDER BY started_at DESC, id DESC LIMIT $7",
+         ORDER BY started_at DESC, id DESC LIMIT $7"#,
         company.uuid(),
         filter.source,
         filter.status,

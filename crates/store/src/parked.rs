@@ -120,7 +120,12 @@ pub async fn list(
 ///
 /// # Errors
 /// As every statement.
-pub async fn pending(tx: &mut Tx, company: CompanyId, source: &str, resource_id: &str) -> Result<Option<Parked>> {
+pub async fn pending(
+    tx: &mut Tx,
+    company: CompanyId,
+    source: &str,
+    resource_id: &str,
+) -> Result<Option<Parked>> {
     sqlx::query_as!(
         Parked,
         "SELECT id, source, resource_id, job_id, existing, would_delete, sample, reason, state, decided_by,
@@ -226,6 +231,8 @@ pub async fn rejected_at_least(
     .await
     .doing("reading the newest decision")?;
     Ok(newest.is_some_and(|row| {
-        row.state == "rejected" && row.would_delete >= would_delete && row.decided_by.as_deref() != Some("syncline")
+        row.state == "rejected"
+            && row.would_delete >= would_delete
+            && row.decided_by.as_deref() != Some("syncline")
     }))
 }

@@ -9,6 +9,7 @@ use crate::config::DatabaseConfig;
 use crate::error::{Doing, Result};
 
 /// What is due.
+#[expect(clippy::struct_excessive_bools, reason = "four independent answers of one statement")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Due {
     /// Bells to ring.

@@ -138,7 +138,13 @@ pub async fn list(tx: &mut Tx, company: CompanyId) -> Result<Vec<Schedule>> {
 ///
 /// # Errors
 /// As every statement.
-pub async fn set_active(tx: &mut Tx, company: CompanyId, jobname: &str, active: bool, by: &str) -> Result<bool> {
+pub async fn set_active(
+    tx: &mut Tx,
+    company: CompanyId,
+    jobname: &str,
+    active: bool,
+    by: &str,
+) -> Result<bool> {
     sqlx::query!(
         "UPDATE schedules SET active = $3, updated_by = $4, updated_at = clock_timestamp(),
              decided_until = CASE WHEN $3 AND NOT active THEN greatest(decided_until, clock_timestamp())

@@ -120,13 +120,15 @@ pub async fn activate(
 ) -> Result<bool> {
     sqlx::query!(
         "UPDATE microsoft_subscriptions old
-         SET state = 'removed', last_error = 'replaced', updated_at = clock_timestamp()
+         SET state = 'removed', last_error = 'replaced', updated_at = clock_timestamp(),
+             subscription_id = nullif(old.subscription_id, $3)
          FROM microsoft_subscriptions new
          WHERE new.id = $2 AND new.company_id = $1 AND old.company_id = $1 AND old.id <> $2
              AND old.resource_type = new.resource_type AND old.resource_id = new.resource_id
-             AND old.state <> 'removed'",
+             AND (old.state <> 'removed' OR old.subscription_id = $3)",
         company.uuid(),
         id,
+        subscription_id,
     )
     .execute(tx.conn())
     .await
@@ -297,7 +299,12 @@ pub async fn list(
 ///
 /// # Errors
 /// As every statement.
-pub async fn mark_removed(tx: &mut Tx, company: CompanyId, subscription_id: &str, reason: &str) -> Result<bool> {
+pub async fn mark_removed(
+    tx: &mut Tx,
+    company: CompanyId,
+    subscription_id: &str,
+    reason: &str,
+) -> Result<bool> {
     sqlx::query!(
         "UPDATE microsoft_subscriptions SET state = 'removed', last_error = $3, updated_at = clock_timestamp()
          WHERE company_id = $1 AND subscription_id = $2 AND state <> 'removed'",

@@ -37,7 +37,12 @@ pub struct SyncState {
 ///
 /// # Errors
 /// As every statement.
-pub async fn list(tx: &mut Tx, company: CompanyId, user: &str, resource_type: &str) -> Result<Vec<SyncState>> {
+pub async fn list(
+    tx: &mut Tx,
+    company: CompanyId,
+    user: &str,
+    resource_type: &str,
+) -> Result<Vec<SyncState>> {
     sqlx::query_as!(
         SyncState,
         r#"SELECT user_id, resource_type, resource_id, (delta_link IS NOT NULL) AS "has_cursor!",

@@ -8,6 +8,7 @@ pub mod connector;
 pub mod documents;
 pub mod fault;
 pub mod maintenance;
+mod metrics;
 mod service;
 mod steps;
 

@@ -33,6 +33,7 @@ pub fn handlers(config: &DocumentsConfig) -> Result<Handlers, chassis::grpc::Cha
 /// When a setting that was accepted cannot be used.
 pub async fn start(service: Service<WorkerConfig>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let Service { config, tasks, shutdown, health, clock } = service;
+    chassis::metrics::describe(&crate::metrics::METRICS);
     let store = Store::new(&config.database, "sync-worker")?;
     let broker = Broker::new(&config.broker, "sync-worker", &health, &tasks, &shutdown);
     let handlers = handlers(&config.documents)?;

@@ -86,10 +86,9 @@ pub struct SeedArgs {
 
 /// Options of `sync`.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["ao", "all"])]
 pub struct SyncArgs {
     /// One AO, such as ao-2503
-    #[arg(long)]
+    #[arg(long, required_unless_present = "all", conflicts_with = "all")]
     pub ao: Option<String>,
     /// Every AO of the organization
     #[arg(long)]

@@ -66,8 +66,11 @@ pub fn table(rows: &[Value], columns: &[&str]) -> String {
     cells
         .iter()
         .map(|row| {
-            let line: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+            let line: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+                .collect();
             line.join("  ").trim_end().to_owned()
         })
         .collect::<Vec<_>>()

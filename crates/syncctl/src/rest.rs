@@ -44,7 +44,12 @@ impl Rest {
     }
 
     /// POST of a JSON body (or none).
-    pub async fn post(&self, path: &[&str], query: &[(&str, &str)], body: Option<&Value>) -> Result<Value, CliError> {
+    pub async fn post(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, CliError> {
         let mut request = Request::new(Method::POST, self.url(path, query));
         if let Some(body) = body {
             request = request.json(body)?;

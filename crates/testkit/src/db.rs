@@ -7,6 +7,7 @@ use serde_json::Value;
 use store::{DatabaseConfig, Store, StoreError, admin};
 use url::Url;
 
+use crate::proxy::Proxy;
 use crate::servers::{block_on, postgres_url, unique};
 
 /// Roles of the cluster that the migrations expect, made once whoever comes first.
@@ -77,6 +78,20 @@ impl TestDb {
         };
         let store = Store::new(&config, "test")?;
         Ok(Self { name, superuser_url, owner_url, app_url, config, store })
+    }
+
+    /// A proxy in front of the server, and settings of the application role through it.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn proxied(&self) -> (Proxy, DatabaseConfig) {
+        let (proxy, url) = Proxy::before(&self.app_url, 5432).await;
+        let config = DatabaseConfig {
+            url: SecretSource::fixed(Secret::from(url.as_str())),
+            acquire: std::time::Duration::from_secs(2),
+            ..self.config.clone()
+        };
+        (proxy, config)
     }
 
     /// Rows of a query as the owner, each as a JSON object.

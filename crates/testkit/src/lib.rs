@@ -4,8 +4,8 @@
 //! has a database and a broker prefix of its own, so tests run side by side.
 
 pub mod db;
-pub mod handler;
 pub mod e2e;
+pub mod handler;
 pub mod proxy;
 pub mod rig;
 pub mod servers;

@@ -1,6 +1,7 @@
 //! Database, broker, workers and schedulers of one test, in its process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::{Broker, BrokerConfig};
 use chassis::config::SecretSource;
@@ -13,8 +14,10 @@ use job_runtime::{Handlers, Host, Runtime, RuntimeConfig};
 use scheduler::{Parts, SchedulerConfig};
 use store::jobs::{Enqueued, NewJob, enqueue};
 use store::schedules::DefaultSchedule;
+use store::{DatabaseConfig, Store};
 
 use crate::db::{TestDb, fresh_database};
+use crate::proxy::Proxy;
 use crate::servers::{amqp_url, block_on, unique};
 use crate::wait::within;
 
@@ -74,12 +77,68 @@ impl Process {
     }
 }
 
+/// Where a process finds its servers.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// The broker.
+    pub broker: BrokerConfig,
+}
+
+impl Place {
+    /// A worker.
+    ///
+    /// # Panics
+    /// When the database's URL cannot be used.
+    pub fn worker(&self, handlers: Handlers, config: RuntimeConfig) -> Process {
+        let process = Process::new();
+        let store = Store::new(&self.database, "test-worker").expect("a database URL");
+        let broker =
+            Broker::new(&self.broker, "test-worker", &process.health, &process.tasks, &process.shutdown);
+        Runtime::start(config, store, &broker, handlers, process.host());
+        process
+    }
+
+    /// A scheduler with these schedules, which rings lost bells after a second.
+    ///
+    /// # Panics
+    /// When the database's URL cannot be used.
+    pub fn scheduler(&self, schedules: Vec<DefaultSchedule>) -> Process {
+        let process = Process::new();
+        let config = SchedulerConfig {
+            database: self.database.clone(),
+            broker: self.broker.clone(),
+            schedules,
+            lost_after: Duration::from_secs(1),
+        };
+        let parts =
+            Parts::new(&config, &process.health, &process.tasks, &process.shutdown).expect("a database URL");
+        scheduler::spawn(&parts, &config, &process.tasks);
+        process
+    }
+}
+
 impl Rig {
     /// A fresh database with a company, and a broker prefix.
     pub async fn new() -> Self {
         let db = fresh_database().await;
         let company = db.company().await;
         Self { db, broker: broker_config(&amqp_url()), company }
+    }
+
+    /// Where the servers are, for the processes of this rig.
+    pub fn place(&self) -> Place {
+        Place { database: self.db.config.clone(), broker: self.broker.clone() }
+    }
+
+    /// Proxies before PostgreSQL and RabbitMQ, and the place behind them.
+    pub async fn proxied(&self) -> (Proxy, Proxy, Place) {
+        let (to_database, database) = self.db.proxied().await;
+        let (to_broker, url) = Proxy::before(&amqp_url(), 5672).await;
+        let url = SecretSource::fixed(Secret::from(url));
+        let broker = BrokerConfig { url, prefix: self.broker.prefix.clone() };
+        (to_database, to_broker, Place { database, broker })
     }
 
     /// A worker with a short lease.
@@ -89,32 +148,12 @@ impl Rig {
 
     /// A worker.
     pub fn worker_with(&self, handlers: Handlers, config: RuntimeConfig) -> Process {
-        let process = Process::new();
-        let broker = Broker::new(&self.broker, "test-worker", &process.health, &process.tasks, &process.shutdown);
-        Runtime::start(config, self.db.store.clone(), &broker, handlers, process.host());
-        process
+        self.place().worker(handlers, config)
     }
 
     /// A scheduler without schedules.
     pub fn scheduler(&self) -> Process {
-        self.scheduler_with(Vec::new())
-    }
-
-    /// A scheduler.
-    ///
-    /// # Panics
-    /// When the test database's URL cannot be used.
-    pub fn scheduler_with(&self, schedules: Vec<DefaultSchedule>) -> Process {
-        let process = Process::new();
-        let config = SchedulerConfig {
-            database: self.db.config.clone(),
-            broker: self.broker.clone(),
-            schedules,
-            lost_after: std::time::Duration::from_secs(1),
-        };
-        let parts = Parts::new(&config, &process.health, &process.tasks, &process.shutdown).expect("a database URL");
-        scheduler::spawn(&parts, &config, &process.tasks);
-        process
+        self.place().scheduler(Vec::new())
     }
 
     /// A broker by itself.

@@ -25,13 +25,14 @@ pub fn redis_url() -> String {
 }
 
 fn required(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`, which starts the servers"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `make test`, which starts the servers"))
 }
 
 /// A name that no other test has.
 pub fn unique() -> String {
     let bytes = chassis::ids::random_bytes::<6>();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Runs `future` to its end on a thread and runtime of its own: for clean-up in `Drop`.

@@ -30,5 +30,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 /// # Panics
 /// After 30 s, naming `what`.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    deadline("what the test waits for", LIMIT, future).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
+    deadline("what the test waits for", LIMIT, future)
+        .await
+        .unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }

@@ -144,7 +144,11 @@ fn the_layer_table_has_no_ghosts() {
 fn every_member_takes_the_workspace_lints() {
     for package in list(&metadata()["packages"]) {
         let manifest = fs::read_to_string(text(package, "manifest_path")).expect("the manifest can be read");
-        assert!(takes_workspace_lints(&manifest), "{}: [lints] workspace = true is missing", text(package, "name"));
+        assert!(
+            takes_workspace_lints(&manifest),
+            "{}: [lints] workspace = true is missing",
+            text(package, "name")
+        );
     }
 }
 
@@ -176,7 +180,11 @@ fn files_are_short() {
         let lines = fs::read_to_string(&path).map_or(0, |text| text.lines().count());
         assert!(lines <= MAX_LINES, "{} has {lines} lines", shown(&path));
         if path.file_name().is_some_and(|name| name == "main.rs") && !shown(&path).contains("tests") {
-            assert!(lines <= MAX_MAIN_LINES, "{} has {lines} lines: a main only starts its library", shown(&path));
+            assert!(
+                lines <= MAX_MAIN_LINES,
+                "{} has {lines} lines: a main only starts its library",
+                shown(&path)
+            );
         }
     }
 }

@@ -51,7 +51,8 @@ pub async fn accept(
             Judged::Accepted(notification, target) => {
                 work.subscriptions.insert(target.id);
                 if notification.lifecycle_event.as_deref() == Some("subscriptionRemoved") {
-                    mark_removed(&mut tx, target.company, &notification.subscription_id, "removed by Graph").await?;
+                    mark_removed(&mut tx, target.company, &notification.subscription_id, "removed by Graph")
+                        .await?;
                 }
                 let drive = (target.company.uuid(), target.resource_id.clone());
                 if target.resource_type == "drive" {
@@ -131,7 +132,8 @@ impl Work {
                 }
             }
         }
-        let others = self.others.into_iter().map(|(company, n)| receipt(Some(company), Judgement::Accepted, None, n));
+        let others =
+            self.others.into_iter().map(|(company, n)| receipt(Some(company), Judgement::Accepted, None, n));
         receipts.extend(others);
         Ok(receipts)
     }
@@ -151,7 +153,8 @@ fn sync_job(company: CompanyId, drive_id: &str) -> store::Result<NewJob> {
 
 fn ensure_job(company: CompanyId, drive_id: &str) -> store::Result<NewJob> {
     let payload = EnsureDriveSubscription { drive_id: drive_id.to_owned() };
-    Ok(NewJob::new(company, &payload, BY)?.dedupe(drive_resource(drive_id)))
+    let resource = format!("subscription:{drive_id}");
+    Ok(NewJob::new(company, &payload, BY)?.dedupe(drive_resource(drive_id)).resource(resource))
 }
 
 fn receipt(
@@ -178,7 +181,8 @@ fn distinct(receipts: Vec<NewReceipt>) -> Vec<NewReceipt> {
     receipts
         .into_iter()
         .filter(|r| {
-            let key = (r.result.as_str(), r.subscription_id.clone(), r.resource.clone(), r.change_type.clone());
+            let key =
+                (r.result.as_str(), r.subscription_id.clone(), r.resource.clone(), r.change_type.clone());
             seen.insert(key)
         })
         .collect()

@@ -57,21 +57,22 @@ impl Door {
         if request.method() != Method::POST {
             return Err(Problem::bad_request("a GET needs ?validationToken="));
         }
-        let body = Bytes::from_request(request, &())
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), "body_unreadable", rejection.body_text()))?;
+        let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
+            Problem::new(rejection.status(), "body_unreadable", rejection.body_text())
+        })?;
         let body: Value = web::json::parse(&body)?;
         if let Some(token) = token_in(&body) {
             return Ok(echo(token));
         }
-        let (notifications, malformed) = read(body).map_err(|fault| refuse(&fault))?;
+        let (notifications, malformed) = read(body).map_err(refuse)?;
         count(source, "malformed", malformed);
         if malformed > 0 {
             tracing::warn!(source, malformed, "notifications without a readable subscriptionId");
         }
         if !notifications.is_empty() {
             let keep = || self.strangers.check(source, Instant::now()).retry_after.is_none();
-            let committed = deadline("the database", COMMIT, accept(&self.store, notifications, self.realtime, keep));
+            let committed =
+                deadline("the database", COMMIT, accept(&self.store, notifications, self.realtime, keep));
             match committed.await {
                 Ok(Ok(tally)) => self.tell(source, tally),
                 Ok(Err(error)) => return Err(away(&error)),
@@ -91,7 +92,7 @@ impl Door {
     }
 }
 
-fn refuse(fault: &DeliveryFault) -> Problem {
+fn refuse(fault: DeliveryFault) -> Problem {
     match fault {
         DeliveryFault::NoValue => Problem::bad_request(fault.to_string()),
         DeliveryFault::TooMany => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many", fault.to_string()),

@@ -46,7 +46,9 @@ pub async fn judge(tx: &mut Tx, notifications: Vec<Notification>) -> store::Resu
         .map(|notification| {
             let sent = notification.client_state.as_deref().map(digest);
             match known.get(&notification.subscription_id) {
-                Some(target) if matches(sent.as_deref(), target) => Judged::Accepted(notification, target.clone()),
+                Some(target) if matches(sent.as_deref(), target) => {
+                    Judged::Accepted(notification, target.clone())
+                }
                 Some(target) => Judged::Refused(notification, target.clone()),
                 None => match pending.iter().find(|target| matches(sent.as_deref(), target)) {
                     Some(target) => Judged::Accepted(notification, target.clone()),

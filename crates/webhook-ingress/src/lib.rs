@@ -49,13 +49,13 @@ async fn start(service: Service<IngressConfig>) -> Result<(), BoxError> {
     let store = Store::new(&config.database, INFO.name)?;
     let database = health.dependency("database", Need::Hard);
     tasks.spawn("watch database", store::watch::database(store.clone(), database, shutdown.clone()));
-    let router = router(Door::new(store, config.realtime), config.kit);
+    let router = router(&Door::new(store, config.realtime), config.kit);
     tasks.spawn_critical("http", async move { web::serve(listener, router, &shutdown).await });
     Ok(())
 }
 
 /// The paths of CONTRACT for Microsoft Graph, with the layers of the kit around them.
-pub fn router(door: Door, kit: KitConfig) -> Router {
+pub fn router(door: &Door, kit: KitConfig) -> Router {
     chassis::metrics::describe(&metrics::METRICS);
     let mut router = Router::new();
     for (path, source) in [

@@ -115,6 +115,9 @@ mod tests {
         let many = vec![json!({ "subscriptionId": "s" }); MAX_ITEMS + 1];
         assert_eq!(super::read(json!({ "value": many })), Err(DeliveryFault::TooMany));
         let large = json!({ "value": [{ "subscriptionId": "s", "x": "y".repeat(MAX_BODY) }] });
-        assert_eq!(super::read(large).expect("a collection").0[0].body["omitted"], "too large or not storable");
+        assert_eq!(
+            super::read(large).expect("a collection").0[0].body["omitted"],
+            "too large or not storable"
+        );
     }
 }

@@ -3,13 +3,10 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use contracts::jobs::{EnsureDriveSubscription, SyncDrive, SyncMode, Trigger, drive_resource};
-use domain::ids::CompanyId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 use store::drives::{self, Drive};
-use store::jobs::{NewJob, enqueue_many};
-use store::{StoreError, Tx};
 use utoipa::ToSchema;
 use web::auth::{Admin, Viewer};
 use web::json::Json;
@@ -103,26 +100,9 @@ pub async fn put(
     }
     let stored = drives::get(&mut tx, company, &drive_id).await?.ok_or_else(Problem::defect)?;
     if stored.enabled && (new || drive.enabled == Some(true)) {
-        first_work(&mut tx, company, &drive_id, &claims.sub).await?;
+        drives::enqueue_first_sync(&mut tx, company, &drive_id, &claims.sub).await?;
     }
     tx.commit().await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(DriveBody::from(stored))).into_response())
-}
-
-async fn first_work(tx: &mut Tx, company: CompanyId, drive_id: &str, by: &str) -> store::Result<()> {
-    let sync = SyncDrive {
-        drive_id: drive_id.to_owned(),
-        mode: SyncMode::Delta,
-        trigger: Trigger::Manual,
-        dry_run: false,
-        approved_removals: None,
-    };
-    let subscribe = EnsureDriveSubscription { drive_id: drive_id.to_owned() };
-    let key = drive_resource(drive_id);
-    let jobs = vec![
-        NewJob::new(company, &sync, by)?.dedupe(&*key).resource(&*key).priority(9),
-        NewJob::new(company, &subscribe, by)?.dedupe(&*key),
-    ];
-    enqueue_many(tx, jobs).await.map(drop)
 }

@@ -74,9 +74,10 @@ pub async fn health(State(state): State<ApiState>) -> Response {
             };
             (ServiceState::up(), cache)
         }
-        Err(error) => {
-            (ServiceState::down(error.to_string()), ServiceState::unknown("graph-connector, which uses it, is away"))
-        }
+        Err(error) => (
+            ServiceState::down(error.to_string()),
+            ServiceState::unknown("graph-connector, which uses it, is away"),
+        ),
     };
     let services = Services { database, broker, cache, connector };
     let hard = services.database.status == "up";
@@ -105,14 +106,17 @@ async fn database(store: &Store) -> (ServiceState, ServiceState) {
         store::jobs::backlog(&mut tx).await
     });
     match asked.await {
-        Ok(Ok((_, age))) if age > BELL_SECONDS => {
-            (ServiceState::up(), ServiceState::down(format!("a queued job has waited {age:.0} s for the relay")))
-        }
+        Ok(Ok((_, age))) if age > BELL_SECONDS => (
+            ServiceState::up(),
+            ServiceState::down(format!("a queued job has waited {age:.0} s for the relay")),
+        ),
         Ok(Ok(_)) => (ServiceState::up(), ServiceState::up()),
         Ok(Err(error)) => {
             tracing::warn!(error = chassis::telemetry::chain(&error), "health: the database did not answer");
             (ServiceState::down(error.to_string()), ServiceState::unknown("the database is away"))
         }
-        Err(elapsed) => (ServiceState::down(elapsed.to_string()), ServiceState::unknown("the database is away")),
+        Err(elapsed) => {
+            (ServiceState::down(elapsed.to_string()), ServiceState::unknown("the database is away"))
+        }
     }
 }

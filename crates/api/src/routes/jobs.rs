@@ -59,7 +59,8 @@ pub async fn list(
         return Err(Problem::unprocessable(vec![FieldError::new("state", message)]).into());
     }
     let page = super::page(query.limit, query.cursor)?;
-    let filter = JobFilter { kind: query.kind, state: query.state, batch: query.batch_id, before: page.after()? };
+    let filter =
+        JobFilter { kind: query.kind, state: query.state, batch: query.batch_id, before: page.after()? };
     let (mut tx, company) = state.tenant(&claims).await?;
     let rows = jobs::list(&mut tx, company, &filter, page.fetch()).await?;
     Ok(Json(Page::cut(&page, rows, |job| (job.created_at, job.id)).map(JobBody::from)))
@@ -110,4 +111,3 @@ pub async fn cancel(
 fn unknown(id: Uuid) -> Problem {
     Problem::not_found(format!("there is no job {id}"))
 }
-

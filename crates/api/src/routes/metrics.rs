@@ -124,7 +124,9 @@ pub async fn sync(
 ) -> Answer<Json<SyncMetrics>> {
     let hours = window.hours.unwrap_or(24);
     if !(1..=2160).contains(&hours) {
-        return Err(Problem::unprocessable(vec![FieldError::new("hours", "is a number from 1 to 2160")]).into());
+        return Err(
+            Problem::unprocessable(vec![FieldError::new("hours", "is a number from 1 to 2160")]).into()
+        );
     }
     let since = state.now() - TimeDelta::hours(i64::from(hours));
     let status = state.connector.status().await.ok();

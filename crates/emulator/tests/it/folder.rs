@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use emulator::{Config, DriveSpec};
 use http::Method;
@@ -132,43 +133,90 @@ async fn writes_through_graph_are_on_disk_and_are_reported_once() {
     stage.emulator.stop().await;
 }
 
-/// Seeded changes through the drive, and changes of a careless hand on disk in between.
-#[tokio::test]
-async fn the_drive_equals_the_directory_after_many_changes() {
-    let dir = Scratch::new("many");
-    for number in 0..40 {
-        dir.write(&format!("d{}/s{}/f{number}.txt", number % 3, number % 5), &format!("{number}"));
+/// Numbers from a seed, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % bound
     }
-    let stage = open(&dir).await;
-    let mut mirror = Mirror::default();
-    for seed in 0..8_u64 {
-        mutate(&stage, seed, 25).await;
-        dir.write(&format!("hand{seed}.txt"), "by hand");
-        if seed > 1 {
-            // A mutation may have been there first.
-            let _ = fs::rename(
-                dir.0.join(format!("hand{}.txt", seed - 1)),
-                dir.0.join(format!("again{seed}.txt")),
-            );
-        }
-        rescan(&stage).await;
-        mirror.round(&stage, DELTA).await;
-        mirror.assert_equals(&stage.state().await, &format!("seed {seed}"));
-        let mut on_disk = Vec::new();
-        let mut pending = vec![dir.0.clone()];
-        while let Some(folder) = pending.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                on_disk.push(format!("/{}", entry.path().strip_prefix(&dir.0).unwrap().display()));
-                if entry.path().is_dir() {
-                    pending.push(entry.path());
-                }
+}
+
+/// Everything below a directory, as paths of a drive, sorted; the root is the empty path.
+fn on_disk(root: &Path) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            found.push(format!("/{}", entry.path().strip_prefix(root).unwrap().display()));
+            if entry.path().is_dir() {
+                pending.push(entry.path());
             }
         }
-        on_disk.push(String::new());
-        on_disk.sort();
-        assert_eq!(on_disk, ids(&stage).await.into_keys().collect::<Vec<_>>(), "seed {seed}");
     }
-    stage.emulator.stop().await;
+    found.sort();
+    found
+}
+
+/// What people and programs do to a folder; what is not possible is left.
+fn careless_hand(root: &Path, dice: &mut Dice) {
+    let all = on_disk(root);
+    let any = |dice: &mut Dice| root.join(all[dice.below(all.len())].trim_start_matches('/'));
+    let folder_of = |path: PathBuf| if path.is_dir() { path } else { path.parent().unwrap().to_path_buf() };
+    let (one, other) = (any(dice), any(dice));
+    let fresh = format!("f{}.txt", dice.below(1_000_000));
+    match dice.below(8) {
+        0 => drop(fs::write(folder_of(one).join(fresh), "new")),
+        1 if one.is_file() => drop(fs::write(&one, format!("changed {}", dice.below(1000)))),
+        2 if one.is_file() => {
+            let beside = folder_of(one.clone()).join("beside.tmp");
+            let _ = fs::write(&beside, format!("replaced {}", dice.below(1000)));
+            let _ = fs::rename(beside, &one);
+        }
+        3 => drop(fs::rename(&one, folder_of(other).join(fresh.replace('f', "moved")))),
+        4 if one.is_file() && other.is_file() && one != other => {
+            let third = root.join("third.tmp");
+            let _ = fs::rename(&one, &third);
+            let _ = fs::rename(&other, &one);
+            let _ = fs::rename(&third, &other);
+        }
+        5 if one.is_file() => {
+            let _ = fs::remove_file(&one);
+            let _ = fs::write(&one, "recreated");
+        }
+        6 if one.is_dir() && one != root && dice.below(3) == 0 => drop(fs::remove_dir_all(&one)),
+        7 => drop(fs::create_dir(folder_of(one).join(fresh.replace(".txt", "")))),
+        _ => {}
+    }
+}
+
+/// Seeded changes through the drive and by hand, with and without time for the watcher in between.
+#[tokio::test]
+async fn the_drive_equals_the_directory_after_many_changes() {
+    for seed in 0..12_u64 {
+        let dir = Scratch::new("many");
+        for number in 0..40 {
+            dir.write(&format!("d{}/s{}/f{number}.txt", number % 3, number % 5), &format!("{number}"));
+        }
+        let stage = open(&dir).await;
+        let mut mirror = Mirror::default();
+        let mut dice = Dice(seed);
+        for round in 0..6 {
+            let note = format!("seed {seed}, round {round}");
+            if dice.below(2) == 0 {
+                mutate(&stage, seed * 100 + round, 10).await;
+            }
+            for _ in 0..dice.below(30) {
+                careless_hand(&dir.0, &mut dice);
+            }
+            rescan(&stage).await;
+            mirror.round(&stage, DELTA).await;
+            mirror.assert_equals(&stage.state().await, &note);
+            assert_eq!(on_disk(&dir.0), ids(&stage).await.into_keys().collect::<Vec<_>>(), "{note}");
+        }
+        stage.emulator.stop().await;
+    }
 }
 
 #[tokio::test]

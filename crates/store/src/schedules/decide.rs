@@ -103,7 +103,12 @@ pub async fn served_by(tx: &mut Tx, schedule: &Schedule, occurrence: DateTime<Ut
 ///
 /// # Errors
 /// As every statement.
-pub async fn decided(tx: &mut Tx, jobid: i64, until: DateTime<Utc>, next: Option<DateTime<Utc>>) -> Result<()> {
+pub async fn decided(
+    tx: &mut Tx,
+    jobid: i64,
+    until: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+) -> Result<()> {
     sqlx::query!(
         "UPDATE schedules SET decided_until = greatest(decided_until, $2), next_run_at = $3 WHERE jobid = $1",
         jobid,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use job_runtime::{JobContext, JobError};
-use metrics::{counter, gauge, histogram};
+use ::metrics::{counter, gauge, histogram};
 use serde_json::{Value, json};
 use store::drive_index::{IndexedDrive, cursor};
 use store::history::{self, NewRun, RunEnd};

@@ -135,7 +135,7 @@ async fn walk_pages(
                 WalkStep::Complete { .. } => return Ok(()),
                 WalkStep::Restart(reason) => {
                     tracing::warn!(drive = %drive.drive_id, %reason, "the round begins again");
-                    metrics::counter!("drive_round_restarts_total").increment(1);
+                    ::metrics::counter!("drive_round_restarts_total").increment(1);
                     continue 'fetcher;
                 }
                 WalkStep::RetryLater => {
@@ -303,7 +303,7 @@ pub(super) async fn set_aside(
             })
             .collect();
         quarantine::put(tx, drive.company, &rows).await?;
-        metrics::counter!("sync_quarantined_total", "source" => SOURCE)
+        ::metrics::counter!("sync_quarantined_total", "source" => SOURCE)
             .increment(u64::try_from(poison.len()).unwrap_or(0));
     }
     if drive.indexed {

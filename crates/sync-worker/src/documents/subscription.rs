@@ -80,7 +80,7 @@ impl Handler for EnsureSubscription {
             subscriptions::renewed(&mut tx, job.company(), &reply.subscription_id, expires).await?;
         }
         #[expect(clippy::cast_precision_loss, reason = "a date in seconds fits a float's 52 bits")]
-        metrics::gauge!("webhook_subscription_expiry_timestamp_seconds", "provider" => "microsoft")
+        ::metrics::gauge!("webhook_subscription_expiry_timestamp_seconds", "provider" => "microsoft")
             .set(expires.timestamp() as f64);
         let result = json!({ "action": reply.action, "subscription_id": reply.subscription_id, "expires_at": expires });
         let outcome = job.commit_done(tx, &result).await?;

@@ -52,7 +52,9 @@ pub async fn run(mut env: Env) -> Result<Output, CliError> {
         }
         return Ok(Output::new(json!({ "valid": true, "checked": checked, "not_installed": absent }), text));
     }
-    Err(CliError::Config(faults.into_iter().map(|(line, who)| format!("{line} [{}]", who.join(", "))).collect()))
+    Err(CliError::Config(
+        faults.into_iter().map(|(line, who)| format!("{line} [{}]", who.join(", "))).collect(),
+    ))
 }
 
 fn shared(mut env: Env) -> Result<(), Vec<String>> {
@@ -67,7 +69,10 @@ fn shared(mut env: Env) -> Result<(), Vec<String>> {
     let schedule = env.string("ONEDRIVE_SYNC_SCHEDULE", "0 */6 * * *");
     let zone = env.string("ONEDRIVE_SYNC_TIME_ZONE", "UTC");
     if let Err(fault) = CronExpr::parse(&schedule, &zone) {
-        env.fault("ONEDRIVE_SYNC_SCHEDULE", format!("cannot be used ({fault}), got `{schedule}`; correct it"));
+        env.fault(
+            "ONEDRIVE_SYNC_SCHEDULE",
+            format!("cannot be used ({fault}), got `{schedule}`; correct it"),
+        );
     }
     env.flag("ONEDRIVE_SYNC_ENABLED", true);
     env.flag("ENABLE_REALTIME_SYNC", true);
@@ -77,7 +82,10 @@ fn shared(mut env: Env) -> Result<(), Vec<String>> {
 /// Beside this program, else on the PATH.
 fn find(service: &str, path: &str) -> Option<PathBuf> {
     let here = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
-    here.into_iter().chain(std::env::split_paths(path)).map(|dir| dir.join(service)).find(|file| file.is_file())
+    here.into_iter()
+        .chain(std::env::split_paths(path))
+        .map(|dir| dir.join(service))
+        .find(|file| file.is_file())
 }
 
 /// Fault lines of one service; none when its configuration can be used.
@@ -91,14 +99,19 @@ async fn ask(service: &str, program: &Path) -> Result<Vec<String>, CliError> {
         .output();
     let output = match deadline("a service's --check-config", LIMIT, child).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(CliError::Failed(format!("{} cannot be run: {error}", program.display()))),
+        Ok(Err(error)) => {
+            return Err(CliError::Failed(format!("{} cannot be run: {error}", program.display())));
+        }
         Err(elapsed) => return Err(CliError::Failed(format!("{service}: {elapsed}"))),
     };
     if output.status.success() {
         return Ok(Vec::new());
     }
-    let lines: Vec<String> =
-        String::from_utf8_lossy(&output.stderr).lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let lines: Vec<String> = String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .filter(|l| !l.is_empty())
+        .map(str::to_owned)
+        .collect();
     if lines.is_empty() {
         return Ok(vec![format!("{service} ended with {} and said nothing", output.status)]);
     }

@@ -11,7 +11,7 @@ use crate::error::CliError;
 use crate::output::Output;
 
 /// Index builds on large tables take their time.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_hours(1);
 
 pub async fn run(mut env: Env) -> Result<Output, CliError> {
     let owner = match env.secret("MIGRATION_DATABASE_URL") {

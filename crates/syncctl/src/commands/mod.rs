@@ -29,7 +29,9 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::Sync(args) => sync::run(args, env).await,
         Command::Queue => queue::run(env).await,
         Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,
-        Command::Cache { command: CacheCommand::Flush { scope } } => cache::flush(scope.as_deref(), env).await,
+        Command::Cache { command: CacheCommand::Flush { scope } } => {
+            cache::flush(scope.as_deref(), env).await
+        }
         Command::VerifyIntegration => verify::run(env).await,
     }
 }

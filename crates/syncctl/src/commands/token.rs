@@ -18,12 +18,14 @@ pub fn run(args: &TokenArgs, mut env: Env) -> Result<Output, CliError> {
     env.finish()?;
     let KeySource::Secret(secret) = &config.keys else {
         return Err(CliError::Usage(
-            "JWT_JWKS_URL is set: tokens come from that issuer; set JWT_SECRET instead to mint one here".to_owned(),
+            "JWT_JWKS_URL is set: tokens come from that issuer; set JWT_SECRET instead to mint one here"
+                .to_owned(),
         ));
     };
     let ttl = Duration::from_secs(args.ttl_seconds.into());
     let now = SystemClock.now();
-    let claims = Claims::new(&args.sub, CompanyId(args.org), role(args.role), &config.issuer, &config.audience);
+    let claims =
+        Claims::new(&args.sub, CompanyId(args.org), role(args.role), &config.issuer, &config.audience);
     let token = mint(&secret.current(), claims, now, ttl)
         .map_err(|error| CliError::Failed(format!("no token can be minted: {error}")))?;
     let json = json!({

@@ -108,7 +108,8 @@ impl Caller {
     /// As [`Caller::expect`].
     pub async fn upload(&self, drive: &str, path: &str, content: &[u8]) -> Result<Value> {
         let base = self.base.as_str().trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/drives/{}/root:/{}:/content", encode(drive), encode_path(path)))?;
+        let url =
+            Url::parse(&format!("{base}/drives/{}/root:/{}:/content", encode(drive), encode_path(path)))?;
         let mut request = Request::new(Method::PUT, url);
         request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         request.body = content.to_vec().into();

@@ -93,7 +93,8 @@ pub fn documents_of(items: &[Item], taxonomy: &Taxonomy) -> Documents {
     let by_id: BTreeMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
     let mut places: BTreeMap<&str, Place> = BTreeMap::new();
     // Parents first: a path is longer than its parent's.
-    let mut folders: Vec<&Item> = items.iter().filter(|item| matches!(item.kind.as_str(), "root" | "folder")).collect();
+    let mut folders: Vec<&Item> =
+        items.iter().filter(|item| matches!(item.kind.as_str(), "root" | "folder")).collect();
     folders.sort_by_key(|item| item.path.matches('/').count() + usize::from(item.kind != "root"));
     let mut holders: BTreeMap<String, &str> = BTreeMap::new();
     for folder in &folders {
@@ -123,7 +124,9 @@ pub fn documents_of(items: &[Item], taxonomy: &Taxonomy) -> Documents {
             "remote_item" => "remote",
             _ => continue,
         };
-        let Some(parent) = item.parent_id.as_deref().filter(|parent| by_id.contains_key(parent)) else { continue };
+        let Some(parent) = item.parent_id.as_deref().filter(|parent| by_id.contains_key(parent)) else {
+            continue;
+        };
         let Some(place) = places.get(parent).filter(|_| !item.malware) else { continue };
         let Some((reference, category)) = document_scope(&place.placement) else { continue };
         let reference = name_key(reference);
@@ -168,7 +171,8 @@ pub async fn documents_in(sql: &Sql, company: Uuid, drive: &str) -> Result<Docum
     );
     let mut found = Documents::new();
     for row in sql.rows(&query).await? {
-        let document: Document = serde_json::from_value(row.clone()).with_context(|| format!("a row: {row}"))?;
+        let document: Document =
+            serde_json::from_value(row.clone()).with_context(|| format!("a row: {row}"))?;
         if let Some(twin) = found.insert(document.onedrive_id.clone(), document) {
             bail!("two live rows for item {}", twin.onedrive_id);
         }
@@ -191,7 +195,9 @@ impl Difference {
             match (expected.get(id), found.get(id)) {
                 (Some(want), None) => lines.push(format!("missing {id} {}", want.path)),
                 (None, Some(row)) => lines.push(format!("surplus {id} {}", row.path)),
-                (Some(want), Some(row)) if want != row => lines.push(format!("different {id}\n  is  {row:?}\n  not {want:?}")),
+                (Some(want), Some(row)) if want != row => {
+                    lines.push(format!("different {id}\n  is  {row:?}\n  not {want:?}"))
+                }
                 _ => {}
             }
         }

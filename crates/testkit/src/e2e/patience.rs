@@ -11,7 +11,11 @@ const STEP: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The error of the last look, or that `what` did not happen in time.
-pub async fn wait_for<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn wait_for<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let began = Instant::now();
     loop {
         let seen = look().await;
@@ -32,6 +36,10 @@ pub async fn wait_for<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut(
 ///
 /// # Errors
 /// As [`wait_for`].
-pub async fn wait_until(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+pub async fn wait_until(
+    limit: Duration,
+    what: &str,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
     wait_for(limit, what, async || Ok(holds().await?.then_some(()))).await
 }

@@ -90,6 +90,8 @@ pub struct Platform {
     pub public: Caller,
     /// Base URL of the API.
     pub api_url: String,
+    /// Base URL of Graph at the stand-in.
+    pub graph_url: String,
     /// Base URL of the webhook door.
     pub webhook_url: String,
     /// Client for plain calls.
@@ -185,12 +187,16 @@ impl Platform {
         let control = Caller::new(http.clone(), &format!("http://{control}"), None)?;
         let api_url = format!("http://{api}");
         let mut platform = Self {
-            processes: launches.into_iter().map(|launch| (launch.label.clone(), Process::new(launch))).collect(),
+            processes: launches
+                .into_iter()
+                .map(|launch| (launch.label.clone(), Process::new(launch)))
+                .collect(),
             sql: Sql::new(db.owner_url.clone()),
             graph: control.clone(),
             public: Caller::new(http.clone(), &api_url, None)?,
             control,
             api_url,
+            graph_url: format!("http://{microsoft}/v1.0"),
             webhook_url: format!("http://{webhook}"),
             http,
             folder,
@@ -205,12 +211,14 @@ impl Platform {
             process.ready(&platform.http, START).await?;
         }
         let token = platform.graph_token().await?;
-        platform.graph = Caller::new(platform.http.clone(), &format!("http://{microsoft}/v1.0"), Some(token))?;
+        platform.graph =
+            Caller::new(platform.http.clone(), &platform.graph_url, Some(token))?;
         Ok(platform)
     }
 
     async fn graph_token(&self) -> Result<chassis::secret::Secret> {
-        let grant = self.control.post("/tokens", &json!({"provider": "microsoft", "account": AZURE_CLIENT})).await?;
+        let grant =
+            self.control.post("/tokens", &json!({"provider": "microsoft", "account": AZURE_CLIENT})).await?;
         let token = grant["access_token"].as_str().context("a grant without a token")?;
         Ok(token.to_owned().into())
     }
@@ -261,7 +269,8 @@ impl Platform {
     /// # Errors
     /// When the stand-in refuses it.
     pub async fn fault_after(&self, path: &str, after: u64, times: Option<u64>, fault: Value) -> Result<()> {
-        let spec = json!({"provider": "microsoft", "path": path, "after": after, "times": times, "fault": fault});
+        let spec =
+            json!({"provider": "microsoft", "path": path, "after": after, "times": times, "fault": fault});
         self.control.post("/faults", &spec).await.map(drop)
     }
 
@@ -287,7 +296,8 @@ impl Platform {
             "SELECT (SELECT count(*) FROM jobs_live WHERE {condition} AND state <> 'parked')
                 + (SELECT count(*) FROM outbox WHERE {condition}) AS n"
         );
-        let waited = wait_until(limit, "no job is under way", async || Ok(self.sql.number(&under_way).await? == 0));
+        let waited =
+            wait_until(limit, "no job is under way", async || Ok(self.sql.number(&under_way).await? == 0));
         let Err(error) = waited.await else { return Ok(()) };
         let left = format!(
             "SELECT kind, state, attempt, epoch, run_at, lease_expires_at, resource_key, errors -> -1 AS error,
@@ -310,6 +320,11 @@ impl Platform {
                  UNION ALL SELECT routing_key, reason FROM broker_dead_letters",
             )
             .await
+    }
+
+    /// Deletes every exchange and queue of this platform, and every message with them.
+    pub fn wipe_broker(&self) {
+        crate::rig::clean_broker(&self.broker);
     }
 
     /// Ends every process by SIGTERM and removes the logs.

@@ -39,7 +39,8 @@ impl Ports {
             if file.try_lock().is_err() {
                 continue;
             }
-            let first = FIRST + block / BLOCKS_PER_THOUSAND * 1000 + OFFSET + block % BLOCKS_PER_THOUSAND * SIZE;
+            let first =
+                FIRST + block / BLOCKS_PER_THOUSAND * 1000 + OFFSET + block % BLOCKS_PER_THOUSAND * SIZE;
             return Ok(Self { first, used: 0, _lock: file });
         }
         bail!("all {BLOCKS} blocks of test ports are taken")

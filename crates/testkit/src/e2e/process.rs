@@ -123,7 +123,9 @@ impl Process {
             bail!("{label} answers {}: {}", answer.status, String::from_utf8_lossy(&answer.body))
         })
         .await;
-        waited.and_then(|outcome| outcome).with_context(|| format!("the log of {label} ends with\n{}", self.tail()))
+        waited
+            .and_then(|outcome| outcome)
+            .with_context(|| format!("the log of {label} ends with\n{}", self.tail()))
     }
 
     /// Exit status when it has ended by itself.
@@ -163,7 +165,9 @@ impl Process {
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().await?;
         anyhow::ensure!(sent.success(), "SIGTERM to {} was refused", self.launch.label);
         let ended = chassis::time::deadline("the end after SIGTERM", limit, child.wait()).await;
-        ended.with_context(|| format!("{}:\n{}", self.launch.label, self.tail()))?.context("waiting for the end")
+        ended
+            .with_context(|| format!("{}:\n{}", self.launch.label, self.tail()))?
+            .context("waiting for the end")
     }
 
     /// Most memory that was ever resident (`VmHWM`), in bytes.
@@ -184,7 +188,8 @@ impl Process {
 
     fn memory(&self, key: &str) -> Result<u64> {
         let pid = self.pid().with_context(|| format!("{} does not run", self.launch.label))?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("reading process status")?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{pid}/status")).context("reading process status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("not a number")?;
         Ok(kib * 1024)

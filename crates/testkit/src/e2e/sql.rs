@@ -25,7 +25,9 @@ impl Sql {
     /// # Errors
     /// With the message of the server.
     pub async fn run(&self, script: &str) -> Result<()> {
-        store::admin::execute(&self.url, script).await.with_context(|| script.chars().take(200).collect::<String>())
+        store::admin::execute(&self.url, script)
+            .await
+            .with_context(|| script.chars().take(200).collect::<String>())
     }
 
     /// The rows of a query as JSON objects.
@@ -33,7 +35,9 @@ impl Sql {
     /// # Errors
     /// As [`Sql::run`].
     pub async fn rows(&self, query: &str) -> Result<Vec<Value>> {
-        store::admin::rows(&self.url, query).await.with_context(|| query.chars().take(200).collect::<String>())
+        store::admin::rows(&self.url, query)
+            .await
+            .with_context(|| query.chars().take(200).collect::<String>())
     }
 
     /// The first value of the first row; `null` without rows.

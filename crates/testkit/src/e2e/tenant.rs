@@ -36,7 +36,10 @@ impl Tenant {
     /// When the database does not answer.
     pub async fn new(platform: &Platform, drive: &str) -> Result<Self> {
         let company = chassis::ids::new_id();
-        platform.sql.run(&format!("INSERT INTO companies (id, name) VALUES ('{company}', {})", quote(drive))).await?;
+        platform
+            .sql
+            .run(&format!("INSERT INTO companies (id, name) VALUES ('{company}', {})", quote(drive)))
+            .await?;
         let claims = Claims::new("tester", CompanyId(company), Role::Admin, "syncline", "syncline");
         let now = domain::time::Clock::now(&chassis::time::SystemClock);
         let token = mint(&JWT_SECRET.to_owned().into(), claims, now, TOKEN)?;
@@ -48,8 +51,15 @@ impl Tenant {
     ///
     /// # Errors
     /// When the stand-in or the database does not answer.
-    pub async fn generated(platform: &Platform, drive: &str, seed: u64, items: u32, options: Value) -> Result<Self> {
-        let spec = json!({"id": drive, "kind": "generated", "seed": seed, "items": items, "options": options});
+    pub async fn generated(
+        platform: &Platform,
+        drive: &str,
+        seed: u64,
+        items: u32,
+        options: Value,
+    ) -> Result<Self> {
+        let spec =
+            json!({"id": drive, "kind": "generated", "seed": seed, "items": items, "options": options});
         platform.control.post("/drives", &spec).await?;
         Self::new(platform, drive).await
     }
@@ -59,7 +69,10 @@ impl Tenant {
     /// # Errors
     /// When the API refuses.
     pub async fn register(&self) -> Result<()> {
-        self.api.put(&format!("/api/drives/{}", encode(&self.drive)), &json!({"name": "Test"})).await.map(drop)
+        self.api
+            .put(&format!("/api/drives/{}", encode(&self.drive)), &json!({"name": "Test"}))
+            .await
+            .map(drop)
     }
 
     /// Asks for a run of the drive; returns the job's id.
@@ -93,7 +106,10 @@ impl Tenant {
     /// # Errors
     /// When the stand-in does not answer.
     pub async fn expected(&self, platform: &Platform) -> Result<Documents> {
-        Ok(expected::documents_of(&expected::items(&platform.control, &self.drive).await?, &Taxonomy::default()))
+        Ok(expected::documents_of(
+            &expected::items(&platform.control, &self.drive).await?,
+            &Taxonomy::default(),
+        ))
     }
 
     /// What they are.
@@ -142,7 +158,10 @@ impl Tenant {
     /// # Errors
     /// When the database does not answer.
     pub async fn rows(&self, platform: &Platform, condition: &str) -> Result<Vec<Value>> {
-        let query = format!("SELECT * FROM documents WHERE company_id = '{}' AND {condition} ORDER BY path", self.company);
+        let query = format!(
+            "SELECT * FROM documents WHERE company_id = '{}' AND {condition} ORDER BY path",
+            self.company
+        );
         platform.sql.rows(&query).await
     }
 }

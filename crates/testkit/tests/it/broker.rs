@@ -1,15 +1,9 @@
 //! The broker crate against a real RabbitMQ: what it promises when things break.
 
 use broker::{Broker, Fate, Outgoing};
-use chassis::config::SecretSource;
-use chassis::secret::Secret;
 use chassis::trace::TraceContext;
 use contracts::jobs::Queue;
-use testkit::proxy::Proxy;
-use testkit::rig::broker_config;
-use testkit::servers::amqp_url;
 use testkit::{Rig, eventually, within};
-use url::Url;
 use uuid::Uuid;
 
 fn message(id: usize, key: &str) -> Outgoing {
@@ -38,8 +32,9 @@ async fn returns_are_told_apart_by_id() {
     let (broker, process) = rig.bare_broker();
     let publisher = broker.publisher();
     let routable = |id: usize| !id.is_multiple_of(7);
-    let messages: Vec<Outgoing> =
-        (0..1500).map(|id| message(id, if routable(id) { "maintenance.test" } else { "nowhere.test" })).collect();
+    let messages: Vec<Outgoing> = (0..1500)
+        .map(|id| message(id, if routable(id) { "maintenance.test" } else { "nowhere.test" }))
+        .collect();
     let fates = publisher.publish_batch(&messages).await.expect("a channel");
     for (id, fate) in fates.iter().enumerate() {
         assert_eq!(*fate, if routable(id) { Fate::Confirmed } else { Fate::Returned }, "message {id}");
@@ -78,15 +73,8 @@ async fn a_consumer_survives_the_deletion_of_its_queue() {
 #[tokio::test]
 async fn cut_connections_are_made_anew() {
     let rig = Rig::new().await;
-    let mut url = Url::parse(&amqp_url()).expect("a URL");
-    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5672));
-    let proxy = Proxy::start(server).await;
-    url.set_host(Some("127.0.0.1")).expect("a host can be set");
-    url.set_port(Some(proxy.address().port())).expect("a port can be set");
-    let mut config = broker_config(url.as_str());
-    config.prefix.clone_from(&rig.broker.prefix);
-    config.url = SecretSource::fixed(Secret::from(url.as_str()));
-    let (broker, process) = rig.bare_broker_at(&config);
+    let (_, proxy, place) = rig.proxied().await;
+    let (broker, process) = rig.bare_broker_at(&place.broker);
     let mut consumer = broker.consumer(Queue::Maintenance, 10);
     for id in 0..3 {
         deliver(&broker, id).await;

@@ -8,38 +8,14 @@ use broker::{Fate, Outgoing};
 use chassis::trace::TraceContext;
 use contracts::jobs::{PurgeFinished, SweepDrives, Trigger};
 use domain::retry::ParkReason;
-use job_runtime::{Handlers, JobError, Outcome, RuntimeConfig};
+use job_runtime::{Handlers, JobError, Outcome};
 use serde_json::json;
-use store::jobs::{NewJob, enqueue};
-use testkit::rig::Process;
+use store::jobs::NewJob;
 use testkit::{Rig, eventually, scripted, within};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-fn sweep(rig: &Rig) -> NewJob {
-    NewJob::new(rig.company, &SweepDrives { trigger: Trigger::Manual }, "test").expect("a payload")
-}
-
-/// Leaves one row per commit: a job that waits for ever and names its cause.
-fn effect() -> Handlers {
-    Handlers::new().with(scripted::<SweepDrives, _, _>(async |_, job| {
-        let mut tx = job.begin().await?;
-        let far = chrono::DateTime::from_timestamp(4_000_000_000, 0).expect("a time");
-        let trace = NewJob::new(job.company(), &PurgeFinished { tombstone_days: 1 }, job.job().to_string())?;
-        enqueue(&mut tx, trace.run_at(far)).await?;
-        job.commit_done(tx, &json!(null)).await
-    }))
-}
-
-async fn until(rig: &Rig, state: &str, number: i64) {
-    eventually(&format!("{number} jobs {state}"), async || (rig.count(state).await == number).then_some(())).await;
-}
-
-async fn end(processes: impl IntoIterator<Item = Process>) {
-    for process in processes {
-        process.stop().await;
-    }
-}
+use crate::support::{effect, end, sweep, until};
 
 #[tokio::test]
 async fn every_job_has_its_effect_once_with_two_schedulers_and_two_workers() {
@@ -50,25 +26,14 @@ async fn every_job_has_its_effect_once_with_two_schedulers_and_two_workers() {
     }
     let processes = [rig.scheduler(), rig.scheduler(), rig.worker(effect()), rig.worker(effect())];
     until(&rig, "succeeded", 300).await;
-    let causes = rig.db.number("SELECT count(DISTINCT requested_by) FROM jobs WHERE state = 'scheduled'").await;
+    let causes =
+        rig.db.number("SELECT count(DISTINCT requested_by) FROM jobs WHERE state = 'scheduled'").await;
     assert_eq!((rig.count("scheduled").await, causes), (300, 300));
     assert_eq!(rig.db.number("SELECT count(*) FROM resource_leases").await, 0);
     eventually("the outbox is empty", async || {
         (rig.db.number("SELECT count(*) FROM outbox").await == 0).then_some(())
     })
     .await;
-    end(processes).await;
-}
-
-#[tokio::test]
-async fn a_lost_message_is_rung_again() {
-    let rig = Rig::new().await;
-    let job = rig.enqueue(sweep(&rig)).await.id();
-    // Confirmed, and then gone with the broker's disk.
-    rig.db.execute("DELETE FROM outbox").await;
-    let processes = [rig.scheduler(), rig.worker(effect())];
-    until(&rig, "succeeded", 1).await;
-    assert_eq!(rig.db.rows("SELECT id FROM jobs WHERE state = 'succeeded'").await, [json!({ "id": job.uuid() })]);
     end(processes).await;
 }
 
@@ -80,7 +45,8 @@ async fn a_bell_that_no_queue_takes_stays_in_the_outbox() {
     let (broker, process) = rig.bare_broker();
     let round = scheduler::relay::round(&rig.db.store, &broker.publisher()).await.expect("a round");
     assert_eq!((round.confirmed, round.put_back, round.returned), (0, 1, 1));
-    let back = rig.db.number("SELECT count(*) FROM outbox WHERE refusals = 1 AND claimed_until > now()").await;
+    let back =
+        rig.db.number("SELECT count(*) FROM outbox WHERE refusals = 1 AND claimed_until > now()").await;
     assert_eq!(back, 1);
     rig.db.execute("UPDATE outbox SET routing_key = 'maintenance.sweep_drives', claimed_until = NULL").await;
     let round = scheduler::relay::round(&rig.db.store, &broker.publisher()).await.expect("a round");
@@ -123,66 +89,12 @@ async fn one_resource_runs_one_job_at_a_time_in_order() {
 }
 
 #[tokio::test]
-async fn a_stopped_worker_hands_its_job_back_at_once() {
-    let rig = Rig::new().await;
-    let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let blocked = {
-        let (started, release) = (started.clone(), release.clone());
-        Handlers::new().with(scripted::<SweepDrives, _, _>(move |_, _| {
-            let (started, release) = (started.clone(), release.clone());
-            async move {
-                started.add_permits(1);
-                drop(release.acquire().await);
-                Ok(Outcome::Done(json!(null)))
-            }
-        }))
-    };
-    rig.enqueue(sweep(&rig).resource("drive:1")).await;
-    let (scheduler, first) = (rig.scheduler(), rig.worker(blocked));
-    drop(within("the job starts", started.acquire()).await);
-    first.stop().await;
-    let state = rig.db.rows("SELECT state, attempt, interruptions FROM jobs_live WHERE kind LIKE 'maintenance.s%'").await;
-    assert_eq!(state, [json!({ "state": "queued", "attempt": 0, "interruptions": 0 })]);
-    let second = rig.worker(effect());
-    until(&rig, "succeeded", 1).await;
-    end([scheduler, second]).await;
-}
-
-#[tokio::test]
-async fn a_draining_worker_finishes_what_it_runs_and_takes_nothing_more() {
-    let rig = Rig::new().await;
-    let (started, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let slow = {
-        let (started, release) = (started.clone(), release.clone());
-        Handlers::new().with(scripted::<SweepDrives, _, _>(move |_, _| {
-            let (started, release) = (started.clone(), release.clone());
-            async move {
-                started.add_permits(1);
-                drop(release.acquire().await);
-                Ok(Outcome::Done(json!(null)))
-            }
-        }))
-    };
-    for _ in 0..5 {
-        rig.enqueue(sweep(&rig)).await;
-    }
-    let scheduler = rig.scheduler();
-    let worker = rig.worker_with(slow, RuntimeConfig { queues: None, concurrency: 2, lease_seconds: 30 });
-    drop(within("two jobs start", started.acquire_many(2)).await);
-    worker.shutdown.begin();
-    release.add_permits(2);
-    within("the worker drains", worker.tasks.wait()).await;
-    assert_eq!((rig.count("succeeded").await, rig.count("queued").await), (2, 3));
-    let second = rig.worker(effect());
-    until(&rig, "succeeded", 5).await;
-    end([scheduler, second]).await;
-}
-
-#[tokio::test]
 async fn failures_are_retried_parked_or_buried_as_they_say() {
     let rig = Rig::new().await;
-    let handlers = Handlers::new()
-        .with(scripted::<SweepDrives, _, _>(async |payload: SweepDrives, job| match payload.trigger {
+    let handlers =
+        Handlers::new().with(scripted::<SweepDrives, _, _>(async |payload: SweepDrives, job| match payload
+            .trigger
+        {
             Trigger::Manual if job.attempt() == 1 => panic!("on purpose"),
             Trigger::Manual if job.attempt() == 2 => {
                 Err(JobError::retry("flaky", "second").because(std::io::Error::other("cause")))
@@ -211,7 +123,10 @@ async fn failures_are_retried_parked_or_buried_as_they_say() {
     until(&rig, "parked", 3).await;
     let done = rig.db.rows("SELECT result, errors FROM jobs WHERE state = 'succeeded'").await;
     assert_eq!(done[0]["result"], json!({ "attempts": 3 }));
-    assert_eq!((&done[0]["errors"][0]["code"], &done[0]["errors"][1]["code"]), (&json!("panic"), &json!("flaky")));
+    assert_eq!(
+        (&done[0]["errors"][0]["code"], &done[0]["errors"][1]["code"]),
+        (&json!("panic"), &json!("flaky"))
+    );
     assert!(!done[0]["errors"][0]["chain"][0].as_str().expect("a backtrace").is_empty());
     assert_eq!(done[0]["errors"][1]["chain"], json!(["cause"]));
     let parked = rig.db.rows("SELECT park_reason, errors -> -1 ->> 'code' AS code FROM jobs_live WHERE state = 'parked' ORDER BY 2").await;
@@ -223,7 +138,8 @@ async fn failures_are_retried_parked_or_buried_as_they_say() {
             json!({ "park_reason": "unknown_kind", "code": "unknown_version" }),
         ]
     );
-    let dead = rig.db.rows("SELECT attempt, last_error ->> 'code' AS code FROM dead_letters ORDER BY 2").await;
+    let dead =
+        rig.db.rows("SELECT attempt, last_error ->> 'code' AS code FROM dead_letters ORDER BY 2").await;
     assert_eq!(
         dead,
         [
@@ -244,7 +160,8 @@ async fn retry_after_is_respected() {
     rig.enqueue(sweep(&rig)).await;
     let processes = [rig.scheduler(), rig.worker(handlers)];
     until(&rig, "retrying", 1).await;
-    let early = rig.db.number("SELECT count(*) FROM jobs_live WHERE run_at < now() + interval '9 minutes'").await;
+    let early =
+        rig.db.number("SELECT count(*) FROM jobs_live WHERE run_at < now() + interval '9 minutes'").await;
     assert_eq!(early, 0);
     end(processes).await;
 }
@@ -290,7 +207,8 @@ async fn a_message_that_is_no_bell_is_archived_with_body_and_headers() {
     };
     assert_eq!(publisher.publish_batch(&[garbage]).await.expect("a channel"), [Fate::Confirmed]);
     let archived = eventually("the message is archived", async || {
-        let rows = "SELECT routing_key, reason, encode(body, 'escape') AS body, headers FROM broker_dead_letters";
+        let rows =
+            "SELECT routing_key, reason, encode(body, 'escape') AS body, headers FROM broker_dead_letters";
         rig.db.rows(rows).await.pop()
     })
     .await;
@@ -304,23 +222,4 @@ async fn a_message_that_is_no_bell_is_archived_with_body_and_headers() {
     until(&rig, "succeeded", 1).await;
     end(processes).await;
     end([process]).await;
-}
-
-#[tokio::test]
-async fn jobs_go_on_through_the_loss_of_every_message() {
-    let rig = Rig::new().await;
-    for _ in 0..50 {
-        rig.enqueue(sweep(&rig)).await;
-    }
-    let scheduler = rig.scheduler();
-    eventually("every bell is rung", async || {
-        (rig.db.number("SELECT count(*) FROM outbox").await == 0).then_some(())
-    })
-    .await;
-    let (broker, process) = rig.bare_broker();
-    broker.delete_topology().await.expect("the broker is wiped");
-    let worker = rig.worker(effect());
-    until(&rig, "succeeded", 50).await;
-    assert_eq!(rig.count("scheduled").await, 50);
-    end([scheduler, worker, process]).await;
 }

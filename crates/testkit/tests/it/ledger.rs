@@ -6,8 +6,8 @@ use chassis::ids::new_id;
 use contracts::jobs::{SweepDrives, Trigger};
 use domain::ids::{CompanyId, JobId};
 use store::jobs::{
-    ClaimOutcome, Enqueued, Failure, Fence, NewJob, claim, enqueue, hand_back, heartbeat, hold, reap_expired, retry,
-    succeed,
+    ClaimOutcome, Enqueued, Failure, Fence, NewJob, claim, enqueue, hand_back, heartbeat, hold, reap_expired,
+    retry, succeed,
 };
 use store::{Store, StoreError};
 use testkit::{TestDb, eventually, fresh_database};
@@ -71,7 +71,10 @@ async fn requests_coalesce_and_a_running_job_gets_exactly_one_follow_up() {
     let fence = claimed(&db.store, company, first.id(), 0, 30).await;
     let follow_up = put(&db.store, company, sweep(company).dedupe("k")).await;
     assert!(matches!(follow_up, Enqueued::New(id) if id != first.id()));
-    assert_eq!(put(&db.store, company, sweep(company).dedupe("k")).await, Enqueued::Coalesced(follow_up.id()));
+    assert_eq!(
+        put(&db.store, company, sweep(company).dedupe("k")).await,
+        Enqueued::Coalesced(follow_up.id())
+    );
     // The first fails and will do the work again: the follow-up folds into it.
     let mut tx = db.store.tenant(company).await.expect("a transaction");
     retry(&mut tx, &fence, 1, chrono::DateTime::UNIX_EPOCH, &failure()).await.expect("a retry");
@@ -92,7 +95,10 @@ async fn a_zombie_cannot_write_after_its_lease_was_taken() {
     let heir = claimed(&db.store, company, job, epoch, 30).await;
     let mut tx = db.store.tenant(company).await.expect("a transaction");
     assert!(matches!(hold(&mut tx, &zombie).await, Err(StoreError::Fenced { .. })));
-    assert!(matches!(succeed(&mut tx, &zombie, &serde_json::json!(null)).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        succeed(&mut tx, &zombie, &serde_json::json!(null)).await,
+        Err(StoreError::Fenced { .. })
+    ));
     assert_eq!(heartbeat(&mut tx, &zombie, 30).await.expect("an answer"), store::jobs::Heartbeat::Lost);
     drop(tx);
     let mut tx = db.store.tenant(company).await.expect("a transaction");
@@ -115,7 +121,10 @@ async fn an_old_bell_claims_nothing() {
     assert!(matches!(try_claim(&db.store, company, JobId(new_id()), 0, 30).await, ClaimOutcome::Gone));
     let other = db.company().await;
     let epoch = db.number(&format!("SELECT epoch FROM jobs_live WHERE id = '{job}'")).await;
-    assert!(matches!(try_claim(&db.store, other, job, epoch, 30).await, ClaimOutcome::Gone), "another tenant's bell");
+    assert!(
+        matches!(try_claim(&db.store, other, job, epoch, 30).await, ClaimOutcome::Gone),
+        "another tenant's bell"
+    );
 }
 
 #[tokio::test]
@@ -124,7 +133,10 @@ async fn a_resource_is_held_by_one_and_passed_to_the_first_in_line() {
     let company = db.company().await;
     let (a, b) = (sweep(company).resource("r"), sweep(company).resource("r"));
     let (a, b) = (put(&db.store, company, a).await.id(), put(&db.store, company, b).await.id());
-    assert!(matches!(try_claim(&db.store, company, b, 0, 30).await, ClaimOutcome::Waiting), "a is first in line");
+    assert!(
+        matches!(try_claim(&db.store, company, b, 0, 30).await, ClaimOutcome::Waiting),
+        "a is first in line"
+    );
     let fence = claimed(&db.store, company, a, 0, 30).await;
     assert!(matches!(try_claim(&db.store, company, b, 0, 30).await, ClaimOutcome::Waiting), "a holds it");
     db.execute("DELETE FROM outbox").await;
@@ -148,7 +160,10 @@ async fn an_expired_deadline_is_a_dead_letter() {
     assert!(store::jobs::bury_expired(&mut tx, company, job).await.expect("buried"));
     assert!(!store::jobs::bury_expired(&mut tx, company, job).await.expect("once"));
     tx.commit().await.expect("a commit");
-    assert_eq!(db.rows("SELECT error_fingerprint FROM dead_letters").await[0]["error_fingerprint"], "deadline");
+    assert_eq!(
+        db.rows("SELECT error_fingerprint FROM dead_letters").await[0]["error_fingerprint"],
+        "deadline"
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ async fn at(db: &TestDb, now: DateTime<Utc>) -> (usize, usize) {
 
 /// The next full hour plus some seconds.
 async fn hour(db: &TestDb) -> DateTime<Utc> {
-    let seconds = db.number("SELECT extract(epoch FROM date_trunc('hour', now()) + interval '1 hour')::bigint AS n").await;
+    let seconds = db
+        .number("SELECT extract(epoch FROM date_trunc('hour', now()) + interval '1 hour')::bigint AS n")
+        .await;
     DateTime::from_timestamp(seconds, 0).expect("a time")
 }
 
@@ -54,9 +56,18 @@ async fn no_occurrence_runs_twice_with_three_schedulers() {
             decide(&db.store).await.expect("a decision");
         }
     };
-    let (two, three) = (async { for _ in 0..40 { decide(&db.store).await.expect("a decision"); } }, async {
-        for _ in 0..40 { decide(&db.store).await.expect("a decision"); }
-    });
+    let (two, three) = (
+        async {
+            for _ in 0..40 {
+                decide(&db.store).await.expect("a decision");
+            }
+        },
+        async {
+            for _ in 0..40 {
+                decide(&db.store).await.expect("a decision");
+            }
+        },
+    );
     tokio::join!(one, two, three);
     let twice = db.number("SELECT count(*) FROM (SELECT job_id FROM schedule_runs WHERE return_message IS NULL GROUP BY job_id HAVING count(job_id) > 1) d").await;
     assert_eq!(twice, 0);
@@ -78,7 +89,9 @@ async fn missed_occurrences_have_a_reason_and_one_run() {
     let mut tx = db.store.tenant(company).await.expect("a transaction");
     let all = runs(&mut tx, company, "onedrive-sync", 10).await.expect("runs");
     assert_eq!((all[0].status.as_str(), all[0].job_state.as_deref()), ("enqueued", Some("queued")));
-    assert!(all[1..].iter().all(|run| run.status == "skipped" && run.reason.as_deref() == Some("superseded")));
+    assert!(
+        all[1..].iter().all(|run| run.status == "skipped" && run.reason.as_deref() == Some("superseded"))
+    );
 }
 
 #[tokio::test]
@@ -104,7 +117,11 @@ async fn a_rollout_with_another_value_wins_and_a_restart_does_not() {
     assert!(put(&db, company, &default("0 */6 * * *", true)).await);
     let mut tx = db.store.tenant(company).await.expect("a transaction");
     assert!(set_active(&mut tx, company, "onedrive-sync", false, "me").await.expect("switched"));
-    assert!(set_schedule(&mut tx, company, "onedrive-sync", ("0 3 * * *", "Europe/Paris"), "me").await.expect("changed"));
+    assert!(
+        set_schedule(&mut tx, company, "onedrive-sync", ("0 3 * * *", "Europe/Paris"), "me")
+            .await
+            .expect("changed")
+    );
     tx.commit().await.expect("a commit");
     assert!(!put(&db, company, &default("0 */6 * * *", true)).await, "a restart");
     assert!(put(&db, company, &default("0 */2 * * *", true)).await, "a rollout");
@@ -119,7 +136,8 @@ async fn a_schedule_that_cannot_be_read_is_recorded_as_invalid() {
     let db = fresh_database().await;
     let company = db.company().await;
     put(&db, company, &default("every day", true)).await;
-    let unknown = DefaultSchedule { jobname: "b".into(), command: "nobody.knows".into(), ..default("0 * * * *", true) };
+    let unknown =
+        DefaultSchedule { jobname: "b".into(), command: "nobody.knows".into(), ..default("0 * * * *", true) };
     put(&db, company, &unknown).await;
     assert_eq!(at(&db, hour(&db).await).await, (0, 2));
     assert_eq!(db.number("SELECT count(*) FROM schedule_runs WHERE reason = 'invalid'").await, 2);
@@ -129,9 +147,10 @@ async fn a_schedule_that_cannot_be_read_is_recorded_as_invalid() {
 #[tokio::test]
 async fn schedules_of_the_environment_reach_every_company_and_run() {
     let rig = Rig::new().await;
-    let process = rig.scheduler_with(vec![default("* * * * * *", true)]);
+    let process = rig.place().scheduler(vec![default("* * * * * *", true)]);
     eventually("an occurrence is enqueued", async || {
-        (rig.db.number("SELECT count(*) FROM schedule_runs WHERE status = 'enqueued'").await > 0).then_some(())
+        (rig.db.number("SELECT count(*) FROM schedule_runs WHERE status = 'enqueued'").await > 0)
+            .then_some(())
     })
     .await;
     process.drain().await;

@@ -54,7 +54,11 @@ impl From<JobView> for JobBody {
             state: job.state,
             attempt: job.attempt,
             max_attempts: job.max_attempts,
-            progress: Progress { done: job.progress_done, total: job.progress_total, unit: job.progress_unit },
+            progress: Progress {
+                done: job.progress_done,
+                total: job.progress_total,
+                unit: job.progress_unit,
+            },
             result: job.result,
             errors: match job.errors {
                 Value::Array(errors) => errors,

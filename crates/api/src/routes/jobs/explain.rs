@@ -96,8 +96,10 @@ fn waiting(id: Uuid, facts: &Facts, now: DateTime<Utc>) -> Waiting {
         return ("relay", detail, None, None);
     }
     let running = facts.running_in_queue;
-    let detail = format!("its message was sent; no worker has taken it yet ({running} jobs of its queue run): look \
-                          at sync-worker");
+    let detail = format!(
+        "its message was sent; no worker has taken it yet ({running} jobs of its queue run): look \
+                          at sync-worker"
+    );
     ("worker", detail, None, None)
 }
 

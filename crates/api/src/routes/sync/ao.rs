@@ -66,7 +66,10 @@ pub async fn sync_ao(
 /// The job of one AO.
 pub fn ao_job(company: CompanyId, ao: &str, drive: &str, force: bool, by: &str) -> store::Result<NewJob> {
     let payload = SyncAo { ao_id: ao.to_owned(), force, trigger: Trigger::Manual, dry_run: false };
-    Ok(NewJob::new(company, &payload, by)?.dedupe(dedupe(ao, force)).resource(drive_resource(drive)).priority(9))
+    Ok(NewJob::new(company, &payload, by)?
+        .dedupe(dedupe(ao, force))
+        .resource(drive_resource(drive))
+        .priority(9))
 }
 
 fn dedupe(ao: &str, force: bool) -> String {
@@ -74,7 +77,12 @@ fn dedupe(ao: &str, force: bool) -> String {
 }
 
 /// The live job that serves the request already: any running one, a waiting one that does as much.
-async fn in_progress(tx: &mut Tx, company: CompanyId, ao: &str, force: bool) -> Answer<Option<(Uuid, String)>> {
+async fn in_progress(
+    tx: &mut Tx,
+    company: CompanyId,
+    ao: &str,
+    force: bool,
+) -> Answer<Option<(Uuid, String)>> {
     let forced = live_with_dedupe(tx, company, SyncAo::KIND, &dedupe(ao, true)).await?;
     let plain = live_with_dedupe(tx, company, SyncAo::KIND, &dedupe(ao, false)).await?;
     let plain = plain.filter(|(_, state)| !force || state == "running");

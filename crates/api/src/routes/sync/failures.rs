@@ -50,7 +50,9 @@ pub async fn list(
 ) -> Answer<Json<Page<FailureBody>>> {
     let days = query.days.unwrap_or(3);
     if days > 3650 {
-        return Err(Problem::unprocessable(vec![FieldError::new("days", "is a number from 0 to 3650")]).into());
+        return Err(
+            Problem::unprocessable(vec![FieldError::new("days", "is a number from 0 to 3650")]).into()
+        );
     }
     let page = crate::routes::page(query.limit, query.cursor)?;
     let now = state.now();

@@ -110,8 +110,8 @@ pub async fn health(State(state): State<ApiState>, Viewer(claims): Viewer) -> An
     let (mut tx, company) = state.tenant(&claims).await?;
     let last = history::latest(&mut tx, company, SOURCE, false).await?;
     let schedule = schedules::find(&mut tx, company, SCHEDULE).await?;
-    let stats = history::stats(&mut tx, company, now - TimeDelta::days(30)).await?;
-    let failures = stats.iter().find(|s| s.source == SOURCE).map_or(0, |s| s.consecutive_failures);
+    let figures = history::stats(&mut tx, company, now - TimeDelta::days(30)).await?;
+    let failures = figures.iter().find(|f| f.source == SOURCE).map_or(0, |f| f.consecutive_failures);
 
     let mut verdict = Verdict::default();
     if failures >= CRITICAL_FAILURES {

@@ -121,7 +121,11 @@ pub async fn list(
 pub async fn latest(State(state): State<ApiState>, Viewer(claims): Viewer) -> Answer<Json<RunBody>> {
     let (mut tx, company) = state.tenant(&claims).await?;
     let run = history::latest(&mut tx, company, SOURCE, false).await?.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no_sync_yet", "there was no run yet; POST /api/sync/manual starts one")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_sync_yet",
+            "there was no run yet; POST /api/sync/manual starts one",
+        )
     })?;
     Ok(Json(RunBody::from(run)))
 }

@@ -46,7 +46,11 @@ struct BatchJob {
 #[utoipa::path(post, path = "/api/sync/manual", tag = "sync", responses(
     (status = 202, description = "The jobs of the batch", body = BatchBody),
 ))]
-pub async fn sync_all(State(state): State<ApiState>, Operator(claims): Operator, call: Call) -> Answer<Response> {
+pub async fn sync_all(
+    State(state): State<ApiState>,
+    Operator(claims): Operator,
+    call: Call,
+) -> Answer<Response> {
     let mut operation = Operation::begin(&state, &claims, call).await?;
     let company = operation.company;
     let batch = chassis::ids::new_id();

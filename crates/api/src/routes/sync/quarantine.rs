@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use contracts::jobs::SyncMode;
 use serde::{Deserialize, Serialize};
 use store::jobs::enqueue;
-use store::quarantine::{self, Quarantined, QuarantineFilter};
+use store::quarantine::{self, QuarantineFilter, Quarantined};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use web::auth::{Operator, Viewer};
@@ -123,7 +123,8 @@ pub async fn retry(
     if item.state != "open" {
         return Err(Problem::conflict("already_resolved", "the item is resolved").into());
     }
-    let job = drive_job(company, &item.resource_id, "full", &claims.sub, |payload| payload.mode = SyncMode::Full)?;
+    let job =
+        drive_job(company, &item.resource_id, "full", &claims.sub, |payload| payload.mode = SyncMode::Full)?;
     let accepted = Accepted::new(enqueue(tx, job).await?.id());
     operation.accepted(Some(&accepted.location), &accepted).await
 }

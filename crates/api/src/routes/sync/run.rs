@@ -68,7 +68,8 @@ pub async fn run(State(state): State<ApiState>, Operator(claims): Operator, call
     let drives = drives::list_enabled(tx, company).await?;
     let mut jobs = Vec::with_capacity(drives.len());
     for drive in &drives {
-        let job = drive_job(company, drive, purpose, &claims.sub, |payload| payload.dry_run = request.dry_run)?;
+        let job =
+            drive_job(company, drive, purpose, &claims.sub, |payload| payload.dry_run = request.dry_run)?;
         jobs.push(job.batch(batch));
     }
     let enqueued = enqueue_many(tx, jobs).await?;
@@ -81,7 +82,12 @@ pub async fn run(State(state): State<ApiState>, Operator(claims): Operator, call
         .zip(drives)
         .map(|(job, drive_id)| RunJob { job_id: job.id().uuid(), drive_id })
         .collect();
-    let body =
-        RunBody { batch_id: batch, dry_run: request.dry_run, job_id: first, location: location.clone(), jobs };
+    let body = RunBody {
+        batch_id: batch,
+        dry_run: request.dry_run,
+        job_id: first,
+        location: location.clone(),
+        jobs,
+    };
     operation.accepted(Some(&location), &body).await
 }

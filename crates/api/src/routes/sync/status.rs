@@ -65,5 +65,7 @@ pub fn next_run(schedule: &Schedule, now: DateTime<Utc>) -> Option<DateTime<Utc>
     if !schedule.active {
         return None;
     }
-    schedule.next_run_at.or_else(|| CronExpr::parse(&schedule.schedule, &schedule.time_zone).ok()?.next_after(now))
+    schedule
+        .next_run_at
+        .or_else(|| CronExpr::parse(&schedule.schedule, &schedule.time_zone).ok()?.next_after(now))
 }

@@ -49,5 +49,6 @@ async fn switch(state: &ApiState, claims: &Claims, call: Call, active: bool) -> 
 /// The scheduler writes the schedules of a new organization within half a minute.
 pub fn not_ready() -> Problem {
     let detail = "the scheduler has not written the schedules of this organization yet; see that it runs";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "schedule_not_ready", detail).retry_after(Duration::from_secs(30))
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "schedule_not_ready", detail)
+        .retry_after(Duration::from_secs(30))
 }

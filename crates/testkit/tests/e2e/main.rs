@@ -1,0 +1,8 @@
+//! End to end: every service and the stand-in as processes, over the servers of `make test`.
+
+mod changes;
+mod faults;
+mod names;
+mod recovery;
+mod safety;
+mod support;
