@@ -18,8 +18,6 @@ CREATE TABLE microsoft_sync_state (
     last_success_at timestamptz,
     last_error text,
     consecutive_failures integer NOT NULL DEFAULT 0,
-    -- Notifications say "something changed"; set by the door, cleared by the run that read it.
-    dirty_since timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (company_id, resource_type, resource_id, user_id)
 );

@@ -54,7 +54,7 @@ impl Consumer {
                 return None;
             }
             let Some(open) = self.open.as_mut() else {
-                self.build().await?;
+                Box::pin(self.build()).await?;
                 continue;
             };
             let cause = tokio::select! {
@@ -65,7 +65,7 @@ impl Consumer {
                     Some(Err(error)) => cause_of(&error),
                     None => "cancelled",
                 },
-                () = pause(SILENCE) => match self.still_consuming().await {
+                () = pause(SILENCE) => match Box::pin(self.still_consuming()).await {
                     Ok(true) => continue,
                     Ok(false) => "not_registered",
                     Err(_) => "no_answer",

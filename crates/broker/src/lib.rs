@@ -3,7 +3,7 @@
 //! A [`Broker`] has two connections, one to publish and one to consume, because the server blocks a whole
 //! connection that publishes when it is short of memory or disk: acknowledgements must not wait behind that.
 //! Whatever goes wrong on a connection or channel, it is thrown away and built anew, topology included
-//! (docs/adr/0003-broker-recovery.md); lapin's own recovery stays off.
+//! (docs/adr/0007-broker-recovery.md); lapin's own recovery stays off.
 //!
 //! Every wait has a deadline. A publish whose confirm did not come is of unknown fate, never failed.
 

@@ -235,8 +235,8 @@ impl Link {
                         tracing::info!(connection = purpose.as_str(), "RabbitMQ unblocked the connection");
                     }
                     Some(Event::Error(error)) => {
+                        // Perhaps of one channel only; then the next probe finds the connection well.
                         standing.down(purpose, &error.to_string());
-                        return;
                     }
                     Some(_) => {}
                     None => return,
@@ -259,7 +259,11 @@ impl Link {
         if !probe || connection.status().blocked() {
             return;
         }
-        if let Err(error) = call("probing the connection", OPEN, connection.create_channel()).await {
+        let probed = call("probing the connection", OPEN, connection.create_channel()).await;
+        if probed.is_ok() {
+            self.standing.up(self.purpose);
+        }
+        if let Err(error) = probed {
             let cause = chassis::telemetry::chain(&error);
             tracing::warn!(
                 connection = self.purpose.as_str(),

@@ -74,7 +74,7 @@ impl Publisher {
         for window in messages.chunks(WINDOW) {
             let channel = match slot.take().filter(|channel| channel.status().connected()) {
                 Some(channel) => channel,
-                None if all.is_empty() => self.open().await?,
+                None if all.is_empty() => Box::pin(self.open()).await?,
                 None => break,
             };
             let fates = self.publish_window(&channel, window).instrument(span.clone()).await;

@@ -32,8 +32,8 @@ enum Claimed {
     Nothing(&'static str),
     /// It cannot be claimed at all.
     Impossible,
-    /// The process ends before the database answered.
-    Unanswered,
+    /// The process ends before the job was claimed.
+    Unclaimed,
 }
 
 /// Claims the job that a delivery rings for, acknowledges, and runs it. `unsettled` is dropped once the
@@ -73,7 +73,7 @@ pub(crate) async fn receive(
             delivery.reject().await;
         }
         // Not acknowledged: it goes back to the queue when the channel closes.
-        Claimed::Unanswered => {}
+        Claimed::Unclaimed => {}
     }
     drop(permit);
 }
@@ -83,6 +83,9 @@ impl Shared {
     async fn claim(&self, bell: &Bell) -> Claimed {
         let mut refusals = 0;
         loop {
+            if self.host.shutdown.has_begun() {
+                return Claimed::Unclaimed;
+            }
             let asked = Instant::now();
             let error = match deadline("claiming", CLAIM, self.try_claim(bell)).await {
                 Ok(Ok(ClaimOutcome::Claimed(claim))) => return Claimed::Attempt(claim, asked),
@@ -109,7 +112,7 @@ impl Shared {
             let answered =
                 until_up("database", &self.database, &self.host.shutdown, async || store.ping().await).await;
             if answered.is_none() {
-                return Claimed::Unanswered;
+                return Claimed::Unclaimed;
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::intake;
 use crate::panics;
 
 /// Time that a delivery waits for a free place; then it goes back, for workers that have one.
-const PLACE: Duration = Duration::from_secs(1000);
+const PLACE: Duration = Duration::from_secs(1);
 /// Longest wait at the end for claims that are under way.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -115,13 +115,18 @@ async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer, places
     // Deliveries that still need their channel.
     let unsettled = TaskTracker::new();
     while let Some(delivery) = consumer.next().await {
-        let Some(permit) = place(&places).await else {
-            // Every place is taken by a job that runs longer: do not keep bells from other workers.
-            tracing::debug!(queue = queue.name(), "no place is free, giving deliveries back");
-            consumer.pause().await;
-            drop(delivery);
-            wait_for_place(&shared, &places).await;
-            continue;
+        let permit = match place(&shared, &places).await {
+            Place::Free(permit) => permit,
+            Place::None => {
+                // Every place is taken by a job that runs longer: do not keep bells from other workers.
+                tracing::debug!(queue = queue.name(), "no place is free, giving deliveries back");
+                consumer.pause().await;
+                drop(delivery);
+                wait_for_place(&shared, &places).await;
+                continue;
+            }
+            // A place that becomes free now is for nobody: no new work is taken.
+            Place::Draining => break,
         };
         let receiving = intake::receive(shared.clone(), delivery, permit, unsettled.token());
         shared.host.tasks.spawn("job", receiving);
@@ -135,8 +140,23 @@ async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer, places
     tracing::info!(queue = queue.name(), "consumer ended");
 }
 
-async fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    deadline("a free place", PLACE, places.clone().acquire_owned()).await.ok()?.ok()
+/// Whether a delivery can be taken.
+enum Place {
+    Free(OwnedSemaphorePermit),
+    None,
+    Draining,
+}
+
+async fn place(shared: &Shared, places: &Arc<Semaphore>) -> Place {
+    let draining = shared.host.shutdown.draining();
+    tokio::select! {
+        biased;
+        () = draining.cancelled() => Place::Draining,
+        permit = deadline("a free place", PLACE, places.clone().acquire_owned()) => match permit {
+            Ok(Ok(permit)) => Place::Free(permit),
+            _ => Place::None,
+        },
+    }
 }
 
 async fn wait_for_place(shared: &Shared, places: &Semaphore) {

@@ -13,6 +13,7 @@ mod housekeeping;
 mod metrics;
 pub mod relay;
 
+
 use std::sync::Arc;
 
 use broker::Broker;
@@ -23,6 +24,7 @@ use store::Store;
 use store::pulse::Pulse;
 use tokio::sync::Notify;
 
+pub use metrics::METRICS;
 pub use config::SchedulerConfig;
 
 /// What the tasks of a scheduler share.

@@ -29,8 +29,6 @@ pub struct SyncState {
     pub last_error: Option<String>,
     /// Failed runs in a row.
     pub consecutive_failures: i32,
-    /// A notification that no run has read yet.
-    pub dirty_since: Option<DateTime<Utc>>,
 }
 
 /// States of a user (or, for drives, of the drive with that id) and resource type; at most 200.
@@ -47,7 +45,7 @@ pub async fn list(
         SyncState,
         r#"SELECT user_id, resource_type, resource_id, (delta_link IS NOT NULL) AS "has_cursor!",
                (walk IS NOT NULL) AS "walking!", items, last_run_at, last_success_at, last_error,
-               consecutive_failures, dirty_since
+               consecutive_failures
            FROM microsoft_sync_state
            WHERE company_id = $1 AND resource_type = $3 AND (user_id = $2 OR (user_id = '' AND resource_id = $2))
            ORDER BY resource_id LIMIT 200"#,

@@ -12,4 +12,6 @@ mod metrics;
 mod service;
 mod steps;
 
+
+pub use metrics::METRICS;
 pub use service::{handlers, start};

@@ -24,6 +24,8 @@ pub enum Command {
     CheckConfig,
     /// Mint a token signed with JWT_SECRET (development)
     Token(TokenArgs),
+    /// Write an organization, its owner and its drives, and begin their sync; can be repeated
+    AddOrganization(OrganizationArgs),
     /// Write the demo organization, its owner and its drive; can be repeated
     SeedDemo(SeedArgs),
     /// Ask for a synchronisation over REST
@@ -74,6 +76,23 @@ pub enum RoleArg {
     Admin,
     /// Everything
     Owner,
+}
+
+/// Options of `add-organization`.
+#[derive(Debug, Args)]
+pub struct OrganizationArgs {
+    /// Name
+    #[arg(long)]
+    pub name: String,
+    /// Id (companies.id, the claim `org` of its tokens); a new one when left out
+    #[arg(long)]
+    pub id: Option<Uuid>,
+    /// Subject of its owner, as in the tokens' claim `sub`
+    #[arg(long)]
+    pub owner: String,
+    /// Graph drive id; may be repeated
+    #[arg(long)]
+    pub drive_id: Vec<String>,
 }
 
 /// Options of `seed-demo`.

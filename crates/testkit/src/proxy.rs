@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
-/// Forwards connections on a port of its own to a server.
+/// Forwards connections on a port of its own to a server, until it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,

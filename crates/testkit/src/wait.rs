@@ -14,14 +14,14 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Panics
 /// After 30 s, naming `what`.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = deadline("what the test expects", LIMIT, async {
+    let found = deadline("what the test expects", LIMIT, Box::pin(async {
         loop {
             if let Some(found) = look().await {
                 return found;
             }
             pause(LOOK).await;
         }
-    });
+    }));
     found.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }
 
@@ -30,7 +30,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 /// # Panics
 /// After 30 s, naming `what`.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    deadline("what the test waits for", LIMIT, future)
+    deadline("what the test waits for", LIMIT, Box::pin(future))
         .await
         .unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }

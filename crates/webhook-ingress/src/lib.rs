@@ -11,6 +11,7 @@ mod judge;
 mod metrics;
 mod notification;
 
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use web::kit::{KitConfig, layers};
 
+pub use metrics::METRICS;
 pub use config::IngressConfig;
 pub use door::Door;
 

@@ -1,5 +1,7 @@
 //! Folders: where each stands in the taxonomy, worked out top down.
 
+use std::collections::BTreeSet;
+
 use domain::ids::CompanyId;
 
 use crate::error::{Doing, Result};
@@ -147,11 +149,13 @@ pub async fn place(
     .await
     .doing("placing folders")?;
     if !changed.is_empty() {
+        // A folder may be placed more than once in a run, and then its folders have this number already.
         sqlx::query!(
-            "UPDATE drive_items SET changed_seq = $2
-             WHERE drive_no = $1 AND parent_id = ANY($4) AND changed_seq < $2 AND CASE
+            "UPDATE drive_items SET changed_seq = $2::bigint,
+                 placed_seq = CASE WHEN changed_seq < $2 THEN placed_seq ELSE $2::bigint - 1 END
+             WHERE drive_no = $1 AND parent_id = ANY($4) AND CASE
                  WHEN kind IN ('root', 'folder') THEN placed_seq >= changed_seq
-                 ELSE changed_seq <= $3 END",
+                 ELSE changed_seq < $2 AND changed_seq <= $3 END",
             drive_no,
             seq,
             projected_seq,
@@ -191,7 +195,8 @@ pub async fn restamp_all(tx: &mut Tx, drive_no: i64, seq: i64, fingerprint: &str
 /// As every statement.
 pub async fn restamp_unbound(tx: &mut Tx, drive_no: i64, seq: i64) -> Result<u64> {
     sqlx::query!(
-        "UPDATE drive_items f SET changed_seq = $2
+        "UPDATE drive_items f SET changed_seq = $2::bigint,
+             placed_seq = CASE WHEN placed_seq IS NOT NULL THEN $2::bigint - 1 END
          WHERE f.drive_no = $1 AND f.placement LIKE 'a/%' AND f.deleted_at IS NULL
              AND EXISTS (SELECT FROM aos free WHERE free.company_id = f.company_id AND free.folder_item_id IS NULL)
              AND NOT EXISTS (SELECT FROM aos a WHERE a.company_id = f.company_id
@@ -218,6 +223,7 @@ pub struct Binding {
 
 /// Binds an AO reference to a folder, creating the AO when it is new. When two folders of the same
 /// reference exist, the one with the smaller item id keeps it, whatever the order in which they are seen.
+/// `bound_here`: folders that got their reference in this transaction and whose place is not stored yet.
 ///
 /// # Errors
 /// As every statement.
@@ -228,6 +234,7 @@ pub async fn bind_ao(
     folder: &str,
     reference: &str,
     reference_key: &str,
+    bound_here: &BTreeSet<String>,
 ) -> Result<Binding> {
     // The reference may be taken by an id that is spelled differently, and the id by another reference.
     let row = sqlx::query!(
@@ -249,7 +256,9 @@ pub async fn bind_ao(
     let ao_id = row.id;
     match row.folder_item_id {
         Some(held) if held == folder => Ok(Binding { ao_id, ours: true, displaced: None }),
-        Some(held) if held.as_str() < folder && still_holds(tx, &held, &ao_id).await? => {
+        Some(held)
+            if held.as_str() < folder && (bound_here.contains(&held) || still_holds(tx, &held, &ao_id).await?) =>
+        {
             Ok(Binding { ao_id, ours: false, displaced: None })
         }
         held => {
@@ -280,46 +289,38 @@ async fn still_holds(tx: &mut Tx, folder: &str, ao_id: &str) -> Result<bool> {
     .doing("checking who holds an AO")
 }
 
-/// Frees the AO references that a folder held, because it is no longer an AO's folder; the folders that
-/// wanted the reference are stamped and try again.
+/// Frees the AO references that a folder held, because it is no longer an AO's folder. Returns whether there
+/// were any: then [`restamp_unbound`] lets the folders that wanted the reference try again.
 ///
 /// # Errors
 /// As every statement.
-pub async fn unbind_folder(
-    tx: &mut Tx,
-    company: CompanyId,
-    drive_no: i64,
-    folder: &str,
-    seq: i64,
-) -> Result<()> {
-    let freed = sqlx::query_scalar!(
-        "UPDATE aos SET folder_item_id = NULL, updated_at = now()
-         WHERE company_id = $1 AND folder_item_id = $2 RETURNING reference_key",
-        company.uuid(),
-        folder,
-    )
-    .fetch_all(tx.conn())
-    .await
-    .doing("unbinding an AO's folder")?;
-    if !freed.is_empty() {
-        restamp_unbound(tx, drive_no, seq).await?;
-    }
-    Ok(())
-}
-
-/// Stamps one folder, so that it is placed again.
-///
-/// # Errors
-/// As every statement.
-pub async fn restamp(tx: &mut Tx, drive_no: i64, seq: i64, folder: &str) -> Result<()> {
+pub async fn unbind_folder(tx: &mut Tx, company: CompanyId, folder: &str) -> Result<bool> {
     sqlx::query!(
-        "UPDATE drive_items SET changed_seq = $2 WHERE drive_no = $1 AND item_id = $3",
-        drive_no,
-        seq,
+        "UPDATE aos SET folder_item_id = NULL, updated_at = now() WHERE company_id = $1 AND folder_item_id = $2",
+        company.uuid(),
         folder,
     )
     .execute(tx.conn())
     .await
-    .doing("stamping a folder")
+    .doing("unbinding an AO's folder")
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Stamps folders, so that they are placed again.
+///
+/// # Errors
+/// As every statement.
+pub async fn restamp(tx: &mut Tx, drive_no: i64, seq: i64, folders: &[String]) -> Result<()> {
+    sqlx::query!(
+        "UPDATE drive_items SET changed_seq = $2::bigint,
+             placed_seq = CASE WHEN placed_seq IS NOT NULL THEN $2::bigint - 1 END
+         WHERE drive_no = $1 AND item_id = ANY($3)",
+        drive_no,
+        seq,
+        folders,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("stamping folders")
     .map(drop)
 }

@@ -1,5 +1,7 @@
 //! Folders: each gets its place in the taxonomy from its parent's, top down, and its children follow.
 
+use std::collections::BTreeSet;
+
 use domain::names::name_key;
 use domain::taxonomy::{Placement, Taxonomy, document_scope};
 use job_runtime::JobError;
@@ -56,11 +58,12 @@ async fn place(
     let mut places = Vec::with_capacity(due.len());
     let mut changed = Vec::new();
     let mut settled = Vec::new();
+    let mut bindings = Bindings::default();
     for folder in due {
-        let place = place_of(tx, drive, taxonomy, seq, &folder, report).await?;
+        let place = place_of(tx, drive, taxonomy, &mut bindings, &folder, report).await?;
         let was_ao = folder.before.placement.as_deref().is_some_and(|p| p.starts_with("a/"));
         if was_ao && folder.before.ao_id.is_some() && folder.before.ao_id != place.ao_id {
-            placement::unbind_folder(tx, drive.company, drive.drive_no, &folder.item_id, seq).await?;
+            bindings.freed |= placement::unbind_folder(tx, drive.company, &folder.item_id).await?;
         }
         if !folder.placed_before || folder.before != place {
             changed.push(folder.item_id.clone());
@@ -71,6 +74,13 @@ async fn place(
         places.push((folder.item_id, place));
     }
     placement::place(tx, drive.drive_no, seq, projected_seq, &places, &changed).await?;
+    // After the places are stored: those who must try again may be among them.
+    if !bindings.displaced.is_empty() {
+        placement::restamp(tx, drive.drive_no, seq, &bindings.displaced).await?;
+    }
+    if bindings.freed {
+        placement::restamp_unbound(tx, drive.drive_no, seq).await?;
+    }
     if !settled.is_empty() {
         for code in ["cycle", "missing_parent"] {
             quarantine::resolve(tx, drive.company, SOURCE, &drive.drive_id, &settled, Some(code)).await?;
@@ -79,11 +89,22 @@ async fn place(
     Ok(())
 }
 
+/// What a chunk did to the bindings of AO references to folders.
+#[derive(Debug, Default)]
+struct Bindings {
+    /// Folders that hold their reference since this chunk.
+    bound: BTreeSet<String>,
+    /// Folders that lost theirs to another.
+    displaced: Vec<String>,
+    /// A reference became free.
+    freed: bool,
+}
+
 async fn place_of(
     tx: &mut Tx,
     drive: &IndexedDrive,
     taxonomy: &Taxonomy,
-    seq: i64,
+    bindings: &mut Bindings,
     folder: &DueFolder,
     report: &mut Report,
 ) -> Result<Place, JobError> {
@@ -106,7 +127,7 @@ async fn place_of(
         Some(above) => format!("{above}/{}", folder.name),
     };
     let ao_id = match &here {
-        Placement::Ao { reference } => bind(tx, drive, seq, folder, reference, report).await?,
+        Placement::Ao { reference } => bind(tx, drive, bindings, folder, reference, report).await?,
         Placement::Outside | Placement::OnTrack { .. } => None,
         _ => parent.ao_id.clone(),
     };
@@ -118,16 +139,28 @@ async fn place_of(
 async fn bind(
     tx: &mut Tx,
     drive: &IndexedDrive,
-    seq: i64,
+    bindings: &mut Bindings,
     folder: &DueFolder,
     reference: &str,
     report: &mut Report,
 ) -> Result<Option<String>, JobError> {
     let key = name_key(reference);
-    let binding =
-        placement::bind_ao(tx, drive.company, &drive.drive_id, &folder.item_id, reference, &key).await?;
-    if let Some(displaced) = &binding.displaced {
-        placement::restamp(tx, drive.drive_no, seq, displaced).await?;
+    let binding = placement::bind_ao(
+        tx,
+        drive.company,
+        &drive.drive_id,
+        &folder.item_id,
+        reference,
+        &key,
+        &bindings.bound,
+    )
+    .await?;
+    if let Some(displaced) = binding.displaced {
+        bindings.bound.remove(&displaced);
+        bindings.displaced.push(displaced);
+    }
+    if binding.ours {
+        bindings.bound.insert(folder.item_id.clone());
     }
     let ids = [folder.item_id.clone()];
     if binding.ours {

@@ -3,8 +3,8 @@
 mod cache;
 mod check_config;
 mod migrate;
+mod organization;
 mod queue;
-mod seed_demo;
 mod sync;
 mod token;
 mod verify;
@@ -25,7 +25,8 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::Migrate => migrate::run(env).await,
         Command::CheckConfig => check_config::run(env).await,
         Command::Token(args) => token::run(args, env),
-        Command::SeedDemo(args) => seed_demo::run(args, env).await,
+        Command::AddOrganization(args) => organization::add(args, env).await,
+        Command::SeedDemo(args) => organization::seed_demo(args, env).await,
         Command::Sync(args) => sync::run(args, env).await,
         Command::Queue => queue::run(env).await,
         Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,

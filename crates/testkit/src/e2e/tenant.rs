@@ -75,6 +75,15 @@ impl Tenant {
             .map(drop)
     }
 
+    /// Lets every removal through: for tests whose random changes remove much.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub async fn without_mass_change_limit(&self) -> Result<()> {
+        let limit = json!({"mass_change": {"share": 1.0, "minimum": 1_000_000}});
+        self.api.put("/api/sync/config", &limit).await.map(drop)
+    }
+
     /// Asks for a run of the drive; returns the job's id.
     ///
     /// # Errors

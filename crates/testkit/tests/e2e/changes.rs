@@ -92,6 +92,7 @@ async fn folders_move_into_and_out_of_scope() -> Result<()> {
     tenant.settled(&platform, SOON).await?;
 
     // A crowd of changes at once, of every kind.
+    tenant.without_mass_change_limit().await?;
     for seed in 1..=5 {
         mutate(&platform, &tenant, seed, 60).await?;
     }
@@ -114,6 +115,7 @@ async fn every_behaviour_of_a_feed_gives_the_same_documents() -> Result<()> {
         let platform = &platform;
         async move {
             let tenant = imported(platform, seed, 300, options.clone()).await?;
+            tenant.without_mass_change_limit().await?;
             for round in 0..3 {
                 mutate(platform, &tenant, seed * 10 + round, 40).await?;
                 tenant.sync_to_end(platform, LATER).await?;

@@ -183,7 +183,8 @@ async fn a_hundred_notifications_are_a_few_runs() -> Result<()> {
     };
     let (accepted, refused) =
         (platform.sql.number(&receipts("accepted")).await?, platform.sql.number(&receipts("refused")).await?);
-    ensure!(accepted >= 100, "{accepted} receipts");
+    // Those that a waiting job serves leave no receipt of their own.
+    ensure!((1..=100).contains(&accepted), "{accepted} receipts");
     ensure!(refused >= 1, "forged notifications left no trace");
     let runs = platform.sql.number(&runs).await? - before;
     ensure!((1..=25).contains(&runs), "100 notifications made {runs} runs");
@@ -198,6 +199,7 @@ async fn secrets_rotate_without_a_restart() -> Result<()> {
         "secrets": ["expired:e2e-secret", "next-secret"]});
     platform.control.put("/apps", &app).await?;
     platform.control.post("/tokens/revoke", &json!({})).await?;
+    tenant.without_mass_change_limit().await?;
     mutate(&platform, &tenant, 1, 30).await?;
     tenant.sync_to_end(&platform, LATER).await?;
     tenant.settled(&platform, SOON).await?;
@@ -230,8 +232,10 @@ async fn a_missing_permission_parks_and_names_it() -> Result<()> {
     tenant.register().await?;
     let parked = format!("SELECT count(*) FROM jobs_live WHERE company_id = '{}' AND state = 'parked'", tenant.company);
     wait_until(LATER, "both jobs are parked", async || Ok(platform.sql.number(&parked).await? == 2)).await?;
-    let health = tenant.api.get("/api/auth/health").await?.to_string();
-    ensure!(health.contains("Files.Read"), "the missing permission is not named: {health}");
+    wait_until(SOON, "the missing permission is named", async || {
+        Ok(tenant.api.get("/api/auth/health").await?.to_string().contains("Files.Read"))
+    })
+    .await?;
     // Once granted, the next request takes the parked job's place.
     platform.graph.upload(&tenant.drive, &format!("{STUDIES}/AO-2501/{PHOTOS}/enfin.txt"), b"x").await?;
     tenant.sync().await?;

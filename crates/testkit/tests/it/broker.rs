@@ -73,7 +73,7 @@ async fn a_consumer_survives_the_deletion_of_its_queue() {
 #[tokio::test]
 async fn cut_connections_are_made_anew() {
     let rig = Rig::new().await;
-    let (_, proxy, place) = rig.proxied().await;
+    let (_to_database, proxy, place) = rig.proxied().await;
     let (broker, process) = rig.bare_broker_at(&place.broker);
     let mut consumer = broker.consumer(Queue::Maintenance, 10);
     for id in 0..3 {

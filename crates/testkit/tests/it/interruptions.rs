@@ -101,7 +101,7 @@ async fn a_full_worker_gives_bells_back_to_one_that_has_room() {
 #[tokio::test]
 async fn a_finished_job_is_concluded_when_the_database_comes_back() {
     let rig = Rig::new().await;
-    let (proxy, _, place) = rig.proxied().await;
+    let (proxy, _to_broker, place) = rig.proxied().await;
     let (held, started, release) = held_effect();
     rig.enqueue(sweep(&rig)).await;
     let scheduler = rig.scheduler();

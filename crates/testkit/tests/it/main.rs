@@ -8,6 +8,7 @@ mod ingress;
 mod interruptions;
 mod jobs;
 mod ledger;
+mod metrics;
 mod scheduler;
 mod storm;
 mod support;

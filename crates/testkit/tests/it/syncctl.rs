@@ -29,12 +29,20 @@ async fn migrate_and_seed_demo_can_be_repeated() {
     let first = ctl(&["seed-demo", "--json"], &environment).await.expect("demo data");
     assert_eq!(first.json["company_id"], "018f0000-0000-7000-8000-00000000de30");
     assert_eq!(
-        (&first.json["drive_id"], &first.json["created"]["drive"]),
-        (&json!("b!elsewhere"), &json!(true))
+        (&first.json["drive_id"], &first.json["created"]["drives"]),
+        (&json!("b!elsewhere"), &json!(["b!elsewhere"]))
     );
     let again = ctl(&["seed-demo"], &environment).await.expect("demo data");
-    assert_eq!(again.json["created"], json!({ "company": false, "drive": false }));
+    assert_eq!(again.json["created"], json!({ "company": false, "drives": [] }));
     assert_eq!(db.number("SELECT count(*) FROM company_users WHERE role = 'owner'").await, 1);
+
+    let own = ctl(
+        &["add-organization", "--name", "Own", "--owner", "ops", "--drive-id", "b!one", "--drive-id", "b!two"],
+        &environment,
+    );
+    let own = own.await.expect("an organization");
+    assert_eq!(own.json["drives"], json!(["b!one", "b!two"]));
+    assert_eq!(db.number("SELECT count(*) FROM jobs WHERE state = 'queued' AND queue = 'jobs.documents'").await, 3);
 
     let away = ctl(
         &["seed-demo"],

@@ -45,8 +45,6 @@ struct ResourceState {
     last_success_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
     consecutive_failures: i32,
-    /// A notification that no run has read yet.
-    dirty_since: Option<DateTime<Utc>>,
 }
 
 /// Cursor age, last run and counts of a user's resources; for drives, the user is the drive's id
@@ -101,6 +99,5 @@ fn resource(row: SyncState, items: i64, now: DateTime<Utc>) -> ResourceState {
         last_success_at: row.last_success_at,
         last_error: row.last_error,
         consecutive_failures: row.consecutive_failures,
-        dirty_since: row.dirty_since,
     }
 }
