@@ -1,6 +1,6 @@
 # Names for scripts/; everything is done there. Arguments: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs env test bench lint fmt sqlx-prepare
+.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ env: ## addresses as shell exports: eval "$$(make -s env)"
 
 test: ## everything: lint, unit, property, integration, end to end; ARGS="-p store" runs less
 	@scripts/test $(ARGS)
+
+chaos: ## the kill campaign, hundreds of drives; CHAOS_SEEDS=n CHAOS_SEED=s CHAOS_LARGE=n
+	@scripts/chaos
 
 bench: ## all benchmarks, each with its ratio to a limit measured in the same run
 	@scripts/bench $(ARGS)

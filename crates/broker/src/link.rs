@@ -18,6 +18,9 @@ use crate::topology::Topology;
 
 /// Deadline of TCP, TLS and AMQP handshakes together.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Bytes of a frame, unless the URL says otherwise. lapin keeps room for 64 frames a connection: at the default of
+/// 128 KiB that is 8 MiB for bells of 150 bytes.
+const FRAME_MAX: u32 = 16 * 1024;
 /// Deadline for opening a channel.
 const OPEN: Duration = Duration::from_secs(5);
 /// Heartbeat asked of the server, in seconds: a silent peer is noticed after twice that.
@@ -197,6 +200,7 @@ impl Link {
 
     async fn connect(&self) -> Result<Connection> {
         let mut uri = AMQPUri::from_str(self.url.current().expose()).map_err(|_| BrokerError::Url)?;
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let connection = call("connecting", CONNECT, Connection::connect_uri(uri, properties)).await?;

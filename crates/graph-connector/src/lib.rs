@@ -15,14 +15,13 @@ mod server;
 mod status;
 mod subscription;
 
-
 use chassis::service::{BoxError, Service};
 use contracts::graph::v1::graph_connector_server::GraphConnectorServer;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-pub use metrics::METRICS;
 pub use config::ConnectorConfig;
+pub use metrics::METRICS;
 pub use server::Connector;
 
 /// Largest request; the largest carries two links.

@@ -13,7 +13,6 @@ mod housekeeping;
 mod metrics;
 pub mod relay;
 
-
 use std::sync::Arc;
 
 use broker::Broker;
@@ -24,8 +23,8 @@ use store::Store;
 use store::pulse::Pulse;
 use tokio::sync::Notify;
 
-pub use metrics::METRICS;
 pub use config::SchedulerConfig;
+pub use metrics::METRICS;
 
 /// What the tasks of a scheduler share.
 #[derive(Debug, Clone)]

@@ -12,6 +12,5 @@ mod metrics;
 mod service;
 mod steps;
 
-
 pub use metrics::METRICS;
 pub use service::{handlers, start};

@@ -39,7 +39,7 @@ impl Steps {
         }
         match self.open.take() {
             Some(tx) => Ok(tx),
-            None => self.job.begin().await,
+            None => Ok(self.job.store().tenant_bulk(self.job.company()).await?),
         }
     }
 

@@ -14,14 +14,18 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Panics
 /// After 30 s, naming `what`.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = deadline("what the test expects", LIMIT, Box::pin(async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
+    let found = deadline(
+        "what the test expects",
+        LIMIT,
+        Box::pin(async {
+            loop {
+                if let Some(found) = look().await {
+                    return found;
+                }
+                pause(LOOK).await;
             }
-            pause(LOOK).await;
-        }
-    }));
+        }),
+    );
     found.await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }
 

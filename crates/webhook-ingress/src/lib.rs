@@ -11,7 +11,6 @@ mod judge;
 mod metrics;
 mod notification;
 
-
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -23,9 +22,9 @@ use store::Store;
 use tokio::net::TcpListener;
 use web::kit::{KitConfig, layers};
 
-pub use metrics::METRICS;
 pub use config::IngressConfig;
 pub use door::Door;
+pub use metrics::METRICS;
 
 /// Name and admin port (CONTRACT, ports).
 pub const INFO: ServiceInfo = ServiceInfo { name: "webhook-ingress", admin_default_port: 9101 };

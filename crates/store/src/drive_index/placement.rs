@@ -137,7 +137,7 @@ pub async fn place(
              placed_seq = d.changed_seq
          FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
              AS u (item_id, placement, path, ao_id, category)
-         WHERE d.drive_no = $1 AND d.item_id = u.item_id",
+         WHERE d.drive_no = $1 AND d.item_id = ANY($2) AND d.item_id = u.item_id",
         drive_no,
         &ids,
         &placement as &[Option<String>],
@@ -257,7 +257,8 @@ pub async fn bind_ao(
     match row.folder_item_id {
         Some(held) if held == folder => Ok(Binding { ao_id, ours: true, displaced: None }),
         Some(held)
-            if held.as_str() < folder && (bound_here.contains(&held) || still_holds(tx, &held, &ao_id).await?) =>
+            if held.as_str() < folder
+                && (bound_here.contains(&held) || still_holds(tx, &held, &ao_id).await?) =>
         {
             Ok(Binding { ao_id, ours: false, displaced: None })
         }

@@ -21,12 +21,14 @@ pub struct Removals {
 /// As every statement.
 pub async fn pending_removals(tx: &mut Tx, drive: &IndexedDrive, from: i64, to: i64) -> Result<Removals> {
     let row = sqlx::query!(
-        r#"WITH going AS (
-            SELECT d.path FROM drive_items f
-            JOIN documents d ON d.onedrive_id = f.item_id AND d.deleted_at IS NULL
+        r#"WITH leaving AS MATERIALIZED (
+            SELECT f.item_id FROM drive_items f
             LEFT JOIN drive_items p ON p.drive_no = f.drive_no AND p.item_id = f.parent_id
             WHERE f.drive_no = $1 AND f.changed_seq > $2 AND f.changed_seq <= $3
                 AND (f.deleted_at IS NOT NULL OR f.malware OR p.ao_id IS NULL OR p.category IS NULL)
+        ), going AS (
+            SELECT d.path FROM documents d
+            WHERE d.onedrive_id = ANY (ARRAY (SELECT item_id FROM leaving)) AND d.deleted_at IS NULL
         )
         SELECT count(*) AS "going!",
             coalesce((SELECT array_agg(path) FROM (SELECT path FROM going ORDER BY path LIMIT 10) s), '{}')
@@ -72,6 +74,8 @@ pub struct ChunkEffect {
     pub updated: i64,
     /// Documents that left.
     pub removed: i64,
+    /// Documents that would have left, had removing been asked for.
+    pub withheld: i64,
     /// The last row of the chunk; `None` when nothing was left.
     pub mark: Option<Mark>,
 }
@@ -95,10 +99,16 @@ pub async fn project_chunk(
                 f.modified_at, p.path || '/' || f.name AS path, p.ao_id, p.category,
                 f.kind IN ('file', 'package', 'remote') AND f.deleted_at IS NULL AND NOT f.malware
                     AND p.ao_id IS NOT NULL AND p.category IS NOT NULL AS is_document
-            FROM drive_items f
+            FROM (
+                SELECT * FROM drive_items
+                WHERE drive_no = $1 AND changed_seq <= $5 AND (changed_seq, item_id) > ($3, $4)
+                ORDER BY changed_seq, item_id LIMIT $7
+            ) f
             LEFT JOIN drive_items p ON p.drive_no = f.drive_no AND p.item_id = f.parent_id
-            WHERE f.drive_no = $1 AND f.changed_seq <= $5 AND (f.changed_seq, f.item_id) > ($3, $4)
-            ORDER BY f.changed_seq, f.item_id LIMIT $7
+        ), leaving AS MATERIALIZED (
+            SELECT d.id FROM documents d
+            WHERE d.onedrive_id = ANY (ARRAY (SELECT item_id FROM chunk WHERE is_document IS NOT TRUE))
+                AND d.deleted_at IS NULL
         ), written AS (
             INSERT INTO documents AS cur (company_id, entity_type, entity_id, name, category, path, onedrive_id,
                 drive_id, kind, size, e_tag, quick_xor_hash, mime_type, modified_at)
@@ -121,13 +131,13 @@ pub async fn project_chunk(
             RETURNING xmax = 0 OR created_at = updated_at AS added
         ), removed AS (
             UPDATE documents d SET deleted_at = now(), updated_at = now()
-            FROM chunk c
-            WHERE $6 AND d.onedrive_id = c.item_id AND d.deleted_at IS NULL AND c.is_document IS NOT TRUE
+            WHERE $6 AND d.id = ANY (ARRAY (SELECT id FROM leaving))
             RETURNING 1
         )
         SELECT (SELECT count(*) FROM written WHERE added) AS "added!",
             (SELECT count(*) FROM written WHERE NOT added) AS "updated!",
             (SELECT count(*) FROM removed) AS "removed!",
+            (SELECT count(*) FROM leaving) AS "leaving!",
             last.changed_seq AS "last_seq?", last.item_id AS "last_item?"
         FROM (SELECT 1) one
         LEFT JOIN LATERAL (SELECT changed_seq, item_id FROM chunk ORDER BY changed_seq DESC, item_id DESC LIMIT 1)
@@ -148,6 +158,7 @@ pub async fn project_chunk(
         added: row.added,
         updated: row.updated,
         removed: row.removed,
+        withheld: row.leaving - row.removed,
         mark: row.last_seq.zip(row.last_item).map(|(seq, item_id)| Mark { seq, item_id }),
     })
 }

@@ -52,7 +52,11 @@ impl NewJob {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] when the payload does not serialise.
-    pub fn new<P: JobPayload>(company: CompanyId, payload: &P, requested_by: impl Into<String>) -> Result<Self> {
+    pub fn new<P: JobPayload>(
+        company: CompanyId,
+        payload: &P,
+        requested_by: impl Into<String>,
+    ) -> Result<Self> {
         let payload = serde_json::to_value(payload)
             .map_err(|e| StoreError::Malformed { what: "job payload", value: e.to_string() })?;
         Ok(Self {

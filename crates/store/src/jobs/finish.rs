@@ -85,15 +85,10 @@ async fn finish(tx: &mut Tx, fence: &Fence, state: &str, result: Option<&Value>)
 
 async fn release(tx: &mut Tx, fence: &Fence) -> Result<()> {
     if let Some(resource) = &fence.resource {
-        sqlx::query!(
-            "SELECT release_resource($1, $2, $3)",
-            fence.company.uuid(),
-            resource,
-            fence.job.uuid()
-        )
-        .execute(tx.conn())
-        .await
-        .doing("releasing a resource")?;
+        sqlx::query!("SELECT release_resource($1, $2, $3)", fence.company.uuid(), resource, fence.job.uuid())
+            .execute(tx.conn())
+            .await
+            .doing("releasing a resource")?;
     }
     Ok(())
 }
@@ -103,7 +98,13 @@ async fn release(tx: &mut Tx, fence: &Fence) -> Result<()> {
 ///
 /// # Errors
 /// [`crate::StoreError::Fenced`] when the attempt no longer owns the job.
-pub async fn retry(tx: &mut Tx, fence: &Fence, attempt: i32, run_at: DateTime<Utc>, failure: &Failure) -> Result<()> {
+pub async fn retry(
+    tx: &mut Tx,
+    fence: &Fence,
+    attempt: i32,
+    run_at: DateTime<Utc>,
+    failure: &Failure,
+) -> Result<()> {
     super::claim::hold(tx, fence).await?;
     fold_follow_up(tx, fence).await?;
     sqlx::query!(

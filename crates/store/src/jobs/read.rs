@@ -116,7 +116,12 @@ pub async fn list(tx: &mut Tx, company: CompanyId, filter: &JobFilter, limit: i6
 ///
 /// # Errors
 /// As every statement.
-pub async fn live_with_dedupe(tx: &mut Tx, company: CompanyId, kind: &str, key: &str) -> Result<Option<(Uuid, String)>> {
+pub async fn live_with_dedupe(
+    tx: &mut Tx,
+    company: CompanyId,
+    kind: &str,
+    key: &str,
+) -> Result<Option<(Uuid, String)>> {
     let row = sqlx::query!(
         "SELECT id, state FROM jobs_live WHERE company_id = $1 AND kind = $2 AND dedupe_key = $3
          ORDER BY (state = 'running') DESC LIMIT 1",

@@ -142,7 +142,13 @@ async fn bury_crash_loop(tx: &mut Tx, id: Uuid, interruptions: i32, entry: &Valu
     .map(drop)
 }
 
-async fn fold_waiting_twin(tx: &mut Tx, id: Uuid, company: Uuid, kind: &str, dedupe: Option<&str>) -> Result<()> {
+async fn fold_waiting_twin(
+    tx: &mut Tx,
+    id: Uuid,
+    company: Uuid,
+    kind: &str,
+    dedupe: Option<&str>,
+) -> Result<()> {
     let Some(dedupe) = dedupe else { return Ok(()) };
     let twin = sqlx::query_scalar!(
         "SELECT id FROM jobs_live WHERE company_id = $1 AND kind = $2 AND dedupe_key = $3 AND id <> $4

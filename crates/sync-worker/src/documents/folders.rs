@@ -81,6 +81,11 @@ async fn place(
     if bindings.freed {
         placement::restamp_unbound(tx, drive.drive_no, seq).await?;
     }
+    // Bound, renamed, moved away or deleted: no longer one of two.
+    let single: Vec<String> =
+        places.iter().map(|(id, _)| id).filter(|id| !bindings.refused.contains(*id)).cloned().collect();
+    let code = Some("duplicate_ao_reference");
+    quarantine::resolve(tx, drive.company, SOURCE, &drive.drive_id, &single, code).await?;
     if !settled.is_empty() {
         for code in ["cycle", "missing_parent"] {
             quarantine::resolve(tx, drive.company, SOURCE, &drive.drive_id, &settled, Some(code)).await?;
@@ -94,6 +99,8 @@ async fn place(
 struct Bindings {
     /// Folders that hold their reference since this chunk.
     bound: BTreeSet<String>,
+    /// Folders whose reference another one holds.
+    refused: BTreeSet<String>,
     /// Folders that lost theirs to another.
     displaced: Vec<String>,
     /// A reference became free.
@@ -161,22 +168,9 @@ async fn bind(
     }
     if binding.ours {
         bindings.bound.insert(folder.item_id.clone());
-    }
-    let ids = [folder.item_id.clone()];
-    if binding.ours {
-        if drive.indexed {
-            quarantine::resolve(
-                tx,
-                drive.company,
-                SOURCE,
-                &drive.drive_id,
-                &ids,
-                Some("duplicate_ao_reference"),
-            )
-            .await?;
-        }
         return Ok(Some(binding.ao_id));
     }
+    bindings.refused.insert(folder.item_id.clone());
     let reason = format!(
         "folder {:?} carries the AO reference {reference:?}, which another folder holds as {}; its files are not \
          documents until one of the two is renamed",

@@ -53,6 +53,7 @@ pub async fn project(
     place_all(steps, drive, taxonomy, seq, from, options.settle, report).await?;
 
     let remove = options.settle && may_remove(steps, drive, from, seq, options.approved, report).await?;
+    let mut withheld = 0;
     let mut mark = projection::Mark { seq: from + 1, item_id: String::new() };
     loop {
         let mut tx = steps.begin().await?;
@@ -61,6 +62,7 @@ pub async fn project(
         report.added += effect.added;
         report.updated += effect.updated;
         report.deleted += effect.removed;
+        withheld += effect.withheld;
         match effect.mark {
             Some(next) => mark = next,
             None => break,
@@ -68,19 +70,10 @@ pub async fn project(
     }
     let mut tx = steps.begin().await?;
     report_oddities(&mut tx, drive, from, seq, report).await?;
-    if report.withheld.is_none() && (options.settle || !removals_pending(&mut tx, drive, from, seq).await?) {
+    if withheld == 0 {
         projection::advance(&mut tx, drive.drive_no, seq).await?;
     }
     steps.end(tx).await
-}
-
-async fn removals_pending(
-    tx: &mut store::Tx,
-    drive: &IndexedDrive,
-    from: i64,
-    seq: i64,
-) -> Result<bool, JobError> {
-    Ok(projection::pending_removals(tx, drive, from, seq).await?.would_delete > 0)
 }
 
 /// Asks the mass-change breaker; a refusal is stored for a person to decide.

@@ -1,8 +1,8 @@
 //! What a run did: for the history, the job's result and the metrics.
 
+use ::metrics::{counter, gauge, histogram};
 use chrono::{DateTime, Utc};
 use job_runtime::{JobContext, JobError};
-use ::metrics::{counter, gauge, histogram};
 use serde_json::{Value, json};
 use store::drive_index::{IndexedDrive, cursor};
 use store::history::{self, NewRun, RunEnd};
@@ -148,7 +148,7 @@ impl RunRow {
             let failures = cursor::fail(&mut tx, drive, &message, false).await?;
             match ao {
                 Some(ao) => {
-                    store::aos::record_sync(&mut tx, job.company(), &[ao.to_owned()], Some(&message)).await?
+                    store::aos::record_sync(&mut tx, job.company(), &[ao.to_owned()], Some(&message)).await?;
                 }
                 None => {
                     store::aos::record_drive_sync(&mut tx, job.company(), &drive.drive_id, Some(&message))

@@ -38,7 +38,10 @@ async fn run() -> Result<()> {
     say(&format!("CHAOS_SEED={} CHAOS_SEEDS={} CHAOS_LARGE={}", plan.seed, plan.small, plan.large));
     let stack = Stack::start("chaos").await?;
     let tally = campaign::run(&plan, Some(&stack), say).await?;
-    say(&format!("{} drives, {} documents compared; kills: {:?}", tally.drives, tally.documents, tally.kills));
+    say(&format!(
+        "{} drives, {} documents compared; kills: {:?}",
+        tally.drives, tally.documents, tally.kills
+    ));
     Ok(())
 }
 

@@ -14,8 +14,10 @@ use super::tenant::Tenant;
 
 /// Longest time until a wave has come to rest after the last kill.
 const REST: Duration = Duration::from_secs(300);
-/// Kills of one phase of a wave; well below what is a crash loop.
-const KILLS: u64 = 4;
+/// Fewest kills of a phase, and how many more there may be; well below what is a crash loop.
+const KILLS: (u64, u64) = (2, 5);
+/// A wave that took longer shows what held it up.
+const SLOW: Duration = Duration::from_secs(60);
 
 /// What a campaign does.
 #[derive(Debug, Clone)]
@@ -69,6 +71,9 @@ pub async fn run(plan: &Plan, stack: Option<&Stack>, mut note: impl FnMut(&str))
         } else {
             large -= 1;
         }
+        if began.elapsed() > SLOW {
+            note(&slowest(&platform).await?);
+        }
         note(&format!(
             "seed {seed}: {drives} drives, {} documents, {} kills, {:.1} s",
             tally.documents - before.documents,
@@ -81,10 +86,22 @@ pub async fn run(plan: &Plan, stack: Option<&Stack>, mut note: impl FnMut(&str))
     Ok(tally)
 }
 
+/// The three jobs that took longest in the last minutes, with their errors.
+async fn slowest(platform: &Platform) -> Result<String> {
+    let rows = platform.sql.rows(
+        "SELECT kind, attempt, interruptions, round(extract(epoch FROM finished_at - created_at)) AS seconds,
+             (SELECT string_agg(e ->> 'message', ' | ') FROM jsonb_array_elements(errors) e) AS errors
+         FROM jobs_finished WHERE finished_at > now() - interval '5 minutes'
+         ORDER BY finished_at - created_at DESC LIMIT 3",
+    );
+    Ok(rows.await?.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"))
+}
+
 fn options(stack: Option<&Stack>) -> Options {
     match stack {
         Some(stack) => Options {
             workers: 2,
+            connectors: 1,
             env: std::collections::BTreeMap::new(),
             emulator: Vec::new(),
             postgres: stack.postgres.clone(),
@@ -108,7 +125,8 @@ impl Wave<'_> {
             let size = items.unwrap_or_else(|| 200 + u32::try_from(self.dice.below(401)).unwrap_or(0));
             let id = format!("b!chaos-{seed}-{n}-{}", crate::servers::unique());
             let options = self.behaviour();
-            let tenant = Tenant::generated(self.platform, &id, seed * 1000 + u64::from(n), size, options).await?;
+            let tenant =
+                Tenant::generated(self.platform, &id, seed * 1000 + u64::from(n), size, options).await?;
             tenant.without_mass_change_limit().await?;
             tenants.push(tenant);
         }
@@ -128,7 +146,10 @@ impl Wave<'_> {
         self.faults().await?;
         for tenant in &tenants {
             let changes = json!({"seed": self.dice.roll(), "count": 20 + self.dice.below(80)});
-            self.platform.control.post(&format!("/drives/{}/mutate", encode(&tenant.drive)), &changes).await?;
+            self.platform
+                .control
+                .post(&format!("/drives/{}/mutate", encode(&tenant.drive)), &changes)
+                .await?;
             tenant.sync().await?;
         }
         self.kill_about(1_500).await?;
@@ -139,7 +160,10 @@ impl Wave<'_> {
         }
         self.no_dead_letters().await?;
         for tenant in &tenants {
-            tenant.api.put(&format!("/api/drives/{}", encode(&tenant.drive)), &json!({"enabled": false})).await?;
+            tenant
+                .api
+                .put(&format!("/api/drives/{}", encode(&tenant.drive)), &json!({"enabled": false}))
+                .await?;
             self.platform.control.delete(&format!("/drives/{}", encode(&tenant.drive))).await?;
         }
         self.rest(&[]).await
@@ -163,7 +187,8 @@ impl Wave<'_> {
     /// A few faults for the next calls, and slowness for all.
     async fn faults(&mut self) -> Result<()> {
         self.platform.control.delete("/faults").await?;
-        let status = |status: u16, wait: Value| json!({"kind": "status", "status": status, "retry_after": wait});
+        let status =
+            |status: u16, wait: Value| json!({"kind": "status", "status": status, "retry_after": wait});
         let gone = |headers: Value| {
             json!({"kind": "status", "status": 410, "headers": headers,
                 "body": {"error": {"code": "resyncRequired", "message": "Resync required."}}})
@@ -175,7 +200,6 @@ impl Wave<'_> {
             status(503, json!("1")),
             status(503, Value::Null),
             status(500, Value::Null),
-            status(401, Value::Null),
             json!({"kind": "reset", "at": "before"}),
             json!({"kind": "reset", "at": "after_commit"}),
             json!({"kind": "reset", "at": "mid_body"}),
@@ -190,16 +214,28 @@ impl Wave<'_> {
             let (after, times) = (self.dice.below(30), 1 + self.dice.below(3));
             self.platform.fault_after("delta", after, Some(times), fault).await?;
         }
+        if self.dice.once_in(2) {
+            // Once: a token that is refused again right after its renewal is a matter for a person.
+            let after = self.dice.below(60);
+            self.platform.fault_after("delta", after, Some(1), status(401, Value::Null)).await?;
+        }
         let slow = json!({"kind": "delay", "ms": 5 + self.dice.below(40)});
         self.platform.fault("delta", None, slow).await
     }
 
     /// Kills services and servers at random moments within the window; each is started again a little later.
     async fn kill_about(&mut self, window_ms: u64) -> Result<()> {
-        let kills = 1 + self.dice.below(KILLS);
+        let kills = KILLS.0 + self.dice.below(KILLS.1);
         for _ in 0..kills {
             chassis::time::pause(Duration::from_millis(self.dice.below(window_ms))).await;
-            let services = ["sync-worker-1", "sync-worker-1", "sync-worker-2", "sync-worker-2", "graph-connector", "scheduler"];
+            let services = [
+                "sync-worker-1",
+                "sync-worker-1",
+                "sync-worker-2",
+                "sync-worker-2",
+                "graph-connector",
+                "scheduler",
+            ];
             let server = self.stack.filter(|_| self.dice.once_in(5));
             if let Some(stack) = server {
                 let victim = *self.dice.pick(&["postgres", "postgres", "rabbitmq"]);
@@ -234,7 +270,11 @@ impl Wave<'_> {
     async fn no_dead_letters(&self) -> Result<()> {
         let dead = self.platform.dead_letters().await?;
         ensure!(dead.is_empty(), "dead letters: {dead:?}");
-        let parked = self.platform.sql.rows("SELECT kind, park_reason, errors FROM jobs_live WHERE state = 'parked'").await?;
+        let parked = self
+            .platform
+            .sql
+            .rows("SELECT kind, park_reason, errors FROM jobs_live WHERE state = 'parked'")
+            .await?;
         ensure!(parked.is_empty(), "parked jobs: {parked:?}");
         Ok(())
     }

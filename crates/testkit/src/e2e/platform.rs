@@ -36,6 +36,8 @@ const START: Duration = Duration::from_secs(60);
 pub struct Options {
     /// Replicas of `sync-worker`.
     pub workers: usize,
+    /// Replicas of `graph-connector`; the workers take turns at them.
+    pub connectors: usize,
     /// Variables for every service, over the defaults of the tests.
     pub env: BTreeMap<String, String>,
     /// Arguments for the stand-in, such as `--folder-drive`.
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             workers: 1,
+            connectors: 1,
             env: BTreeMap::new(),
             emulator: Vec::new(),
             postgres: postgres_url(),
@@ -121,6 +124,7 @@ fn fast() -> BTreeMap<String, String> {
         ("ONEDRIVE_RETRY_INITIAL_MS", "50"),
         ("ONEDRIVE_RETRY_MAX_MS", "500"),
         ("ONEDRIVE_BREAKER_RESET_SECONDS", "1"),
+        ("ONEDRIVE_BREAKER_TIMEOUT_SECONDS", "10"),
         ("RATE_LIMIT_PER_MINUTE", "100000"),
         ("JWT_SECRET", JWT_SECRET),
         ("AZURE_TENANT_ID", AZURE_TENANT),
@@ -144,7 +148,7 @@ impl Platform {
         let broker = broker_config(&options.amqp);
         let mut ports = Ports::take()?;
         let mut address = || ports.address();
-        let (microsoft, control, grpc) = (address()?, address()?, address()?);
+        let (microsoft, control) = (address()?, address()?);
         let (api, webhook) = (address()?, address()?);
 
         let mut env = fast();
@@ -155,17 +159,19 @@ impl Platform {
             ("MICROSOFT_LOGIN_BASE_URL".to_owned(), format!("http://{microsoft}")),
             ("GRAPH_BASE_URL".to_owned(), format!("http://{microsoft}/v1.0")),
             ("WEBHOOK_BASE_URL".to_owned(), format!("http://{webhook}")),
-            ("GRAPH_CONNECTOR_URL".to_owned(), format!("http://{grpc}")),
-            ("GRAPH_CONNECTOR_GRPC_ADDR".to_owned(), grpc.to_string()),
             ("WEBHOOK_INGRESS_HTTP_ADDR".to_owned(), webhook.to_string()),
             ("API_HTTP_ADDR".to_owned(), api.to_string()),
         ]);
         env.extend(options.env.clone());
 
         let mut launches = vec![stand_in(&options, &folder, microsoft.to_string(), control.to_string())];
-        let mut service = |program: &str, label: String| -> Result<Launch> {
+        let connectors: Vec<_> = (0..options.connectors.max(1)).map(|_| address()).collect::<Result<_>>()?;
+        let mut service = |program: &str, label: String, connector: usize| -> Result<Launch> {
             let admin = address()?;
+            let grpc = connectors[connector % connectors.len()];
             let mut env = env.clone();
+            env.insert("GRAPH_CONNECTOR_URL".to_owned(), format!("http://{grpc}"));
+            env.insert("GRAPH_CONNECTOR_GRPC_ADDR".to_owned(), grpc.to_string());
             env.insert(format!("{}_ADMIN_ADDR", program.to_uppercase().replace('-', "_")), admin.to_string());
             Ok(Launch {
                 program: program.to_owned(),
@@ -177,10 +183,13 @@ impl Platform {
             })
         };
         for program in ["graph-connector", "scheduler", "webhook-ingress", "api"] {
-            launches.push(service(program, program.to_owned())?);
+            launches.push(service(program, program.to_owned(), 0)?);
         }
-        for n in 1..=options.workers {
-            launches.push(service("sync-worker", format!("sync-worker-{n}"))?);
+        for n in 1..options.connectors {
+            launches.push(service("graph-connector", format!("graph-connector-{}", n + 1), n)?);
+        }
+        for n in 0..options.workers {
+            launches.push(service("sync-worker", format!("sync-worker-{}", n + 1), n)?);
         }
 
         let http = http()?;
@@ -211,8 +220,7 @@ impl Platform {
             process.ready(&platform.http, START).await?;
         }
         let token = platform.graph_token().await?;
-        platform.graph =
-            Caller::new(platform.http.clone(), &platform.graph_url, Some(token))?;
+        platform.graph = Caller::new(platform.http.clone(), &platform.graph_url, Some(token))?;
         Ok(platform)
     }
 

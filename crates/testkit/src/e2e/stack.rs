@@ -21,8 +21,9 @@ impl Stack {
     /// Whether the servers' programs are on this machine at all (where the environment names servers elsewhere,
     /// they need not be).
     pub fn installed() -> bool {
-        let postgres = std::fs::read_dir("/usr/lib/postgresql")
-            .is_ok_and(|mut found| found.any(|one| one.is_ok_and(|one| one.path().join("bin/initdb").exists())));
+        let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut found| {
+            found.any(|one| one.is_ok_and(|one| one.path().join("bin/initdb").exists()))
+        });
         postgres && Path::new("/usr/lib/rabbitmq").exists()
     }
 

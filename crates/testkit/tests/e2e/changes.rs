@@ -8,13 +8,17 @@ use testkit::e2e::process::program_dir;
 use testkit::e2e::{Options, Platform, Tenant};
 
 use crate::support::{
-    LATER, PHOTOS, SOON, STUDIES, SUPPLIERS, Scratch, document, drive_id, imported, mutate, no_document, subscribed,
+    LATER, PHOTOS, SOON, STUDIES, SUPPLIERS, Scratch, document, drive_id, imported, mutate, no_document,
+    subscribed,
 };
 
 #[tokio::test]
 async fn a_real_folder_and_what_a_person_does_in_it() -> Result<()> {
     let folder = Scratch::new()?;
-    let seeded = std::process::Command::new(program_dir()?.join("emulator")).arg("seed-folder").arg(&folder.0).status()?;
+    let seeded = std::process::Command::new(program_dir()?.join("emulator"))
+        .arg("seed-folder")
+        .arg(&folder.0)
+        .status()?;
     ensure!(seeded.success(), "seed-folder failed");
     let drive = drive_id();
     let platform = Platform::start(Options::default().folder_drive(&drive, &folder.0)).await?;
@@ -32,7 +36,10 @@ async fn a_real_folder_and_what_a_person_does_in_it() -> Result<()> {
 
     fs::write(&first, "one line\nand a second\n")?;
     let changed = document(&platform, &tenant, "relevé neuf #1.txt", "size = 22").await?;
-    ensure!(changed["id"] == row["id"] && changed["created_at"] == row["created_at"], "a change made a new row");
+    ensure!(
+        changed["id"] == row["id"] && changed["created_at"] == row["created_at"],
+        "a change made a new row"
+    );
 
     fs::rename(&first, ao.join(PHOTOS).join("relevé renommé.txt"))?;
     let renamed = document(&platform, &tenant, "relevé renommé.txt", "true").await?;
@@ -48,7 +55,10 @@ async fn a_real_folder_and_what_a_person_does_in_it() -> Result<()> {
     no_document(&platform, &tenant, "relevé renommé.txt").await?;
     tenant.settled(&platform, SOON).await?;
 
-    let swept = platform.sql.number("SELECT count(*) FROM sync_history WHERE triggered_by IN ('sweep', 'schedule')").await?;
+    let swept = platform
+        .sql
+        .number("SELECT count(*) FROM sync_history WHERE triggered_by IN ('sweep', 'schedule')")
+        .await?;
     ensure!(swept == 0, "{swept} sweeps: the changes need not have come by push");
     ensure!(platform.dead_letters().await?.is_empty(), "dead letters");
     platform.stop().await
@@ -64,11 +74,15 @@ async fn folders_move_into_and_out_of_scope() -> Result<()> {
     // A folder with files moves out of its category's AO, and back into another category.
     graph.folder(drive, &format!("{STUDIES}/AO-2501/{PHOTOS}"), "Lot neuf").await?;
     for n in 0..5 {
-        graph.upload(drive, &format!("{STUDIES}/AO-2501/{PHOTOS}/Lot neuf/pièce {n}.txt"), b"content").await?;
+        graph
+            .upload(drive, &format!("{STUDIES}/AO-2501/{PHOTOS}/Lot neuf/pièce {n}.txt"), b"content")
+            .await?;
     }
     let inside = document(&platform, &tenant, "pièce 4.txt", "true").await?;
     ensure!(inside["category"] == PHOTOS, "{inside}");
-    graph.relocate(drive, &format!("{STUDIES}/AO-2501/{PHOTOS}/Lot neuf"), Some("OneDrive-JLM"), "Lot sorti").await?;
+    graph
+        .relocate(drive, &format!("{STUDIES}/AO-2501/{PHOTOS}/Lot neuf"), Some("OneDrive-JLM"), "Lot sorti")
+        .await?;
     no_document(&platform, &tenant, "pièce 4.txt").await?;
     let target = format!("{STUDIES}/AO-2502/{SUPPLIERS}");
     graph.relocate(drive, "OneDrive-JLM/Lot sorti", Some(&target), "Lot rentré").await?;
@@ -119,7 +133,10 @@ async fn every_behaviour_of_a_feed_gives_the_same_documents() -> Result<()> {
             for round in 0..3 {
                 mutate(platform, &tenant, seed * 10 + round, 40).await?;
                 tenant.sync_to_end(platform, LATER).await?;
-                tenant.settled(platform, SOON).await.map_err(|error| error.context(format!("{options} {round}")))?;
+                tenant
+                    .settled(platform, SOON)
+                    .await
+                    .map_err(|error| error.context(format!("{options} {round}")))?;
             }
             anyhow::Ok(())
         }

@@ -40,7 +40,12 @@ fn cases() -> Vec<Case> {
         case("410 without a location", 3, 1, gone("resyncChangesApplyDifferences", None)),
         case("410 with a location", 3, 1, gone("resyncChangesUploadDifferences", Some("{location}"))),
         case("410 on the first call", 0, 1, gone("resyncRequired", Some("{location}"))),
-        case("410 to another host", 2, 1, gone("resyncRequired", Some("http://127.0.0.1:9/v1.0/drives/x/root/delta"))),
+        case(
+            "410 to another host",
+            2,
+            1,
+            gone("resyncRequired", Some("http://127.0.0.1:9/v1.0/drives/x/root/delta")),
+        ),
         case("410 twice", 2, 2, gone("resyncRequired", None)),
         case("410 with an empty body", 2, 1, json!({"kind": "status", "status": 410, "body": ""})),
         case("429 in seconds", 1, 2, throttled(json!("1"))),
@@ -153,7 +158,13 @@ async fn a_token_goes_to_no_other_host() -> Result<()> {
     let platform = Platform::start(Options::default()).await?;
     let tenant = Tenant::generated(&platform, &drive_id(), 3, 200, json!({})).await?;
     let page = json!({"value": [], "@odata.nextLink": format!("{}/v1.0/drives/x/root/delta?token=1", platform.webhook_url)});
-    platform.fault(&format!("{}.*delta", encode(&tenant.drive).trim_start_matches("b%21")), Some(1), json!({"kind": "status", "status": 200, "body": page})).await?;
+    platform
+        .fault(
+            &format!("{}.*delta", encode(&tenant.drive).trim_start_matches("b%21")),
+            Some(1),
+            json!({"kind": "status", "status": 200, "body": page}),
+        )
+        .await?;
     tenant.register().await?;
     tenant.quiet(&platform, LATER).await?;
     tenant.compare(&platform).await?;

@@ -4,6 +4,7 @@ mod campaign;
 mod changes;
 mod faults;
 mod names;
+mod oracle;
 mod recovery;
 mod safety;
 mod support;

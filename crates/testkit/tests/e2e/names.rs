@@ -32,7 +32,10 @@ async fn unusual_names_and_items() -> Result<()> {
         &long,
     ];
     for name in names {
-        graph.upload(drive, &format!("{folder}/{name}"), name.as_bytes()).await.with_context(|| name.to_owned())?;
+        graph
+            .upload(drive, &format!("{folder}/{name}"), name.as_bytes())
+            .await
+            .with_context(|| name.to_owned())?;
     }
     for name in names {
         let row = document(&platform, &tenant, name, "true").await?;
@@ -58,7 +61,9 @@ async fn unusual_names_and_items() -> Result<()> {
     document(&platform, &tenant, "Partagé", "kind = 'remote'").await?;
 
     // A category that a person renamed by its number is still that category.
-    graph.relocate(drive, &format!("{STUDIES}/AO-2501/{SUPPLIERS}"), None, "2 - Fournisseurs (à trier)").await?;
+    graph
+        .relocate(drive, &format!("{STUDIES}/AO-2501/{SUPPLIERS}"), None, "2 - Fournisseurs (à trier)")
+        .await?;
     graph.upload(drive, &format!("{STUDIES}/AO-2501/2 - Fournisseurs (à trier)/offre.txt"), b"offer").await?;
     let offer = document(&platform, &tenant, "offre.txt", "true").await?;
     ensure!(offer["category"] == SUPPLIERS, "{offer}");
@@ -87,7 +92,8 @@ async fn unusual_names_and_items() -> Result<()> {
     document(&platform, &tenant, "AO- 3001.txt", "path LIKE '%/AO-7777/%'").await?;
     document(&platform, &tenant, "AO-3001.txt", "entity_id = 'ao-3001'").await?;
     tenant.settled(&platform, SOON).await?;
-    let open = "SELECT count(*) FROM sync_quarantine WHERE code = 'duplicate_ao_reference' AND state = 'open'";
+    let open =
+        "SELECT count(*) FROM sync_quarantine WHERE code = 'duplicate_ao_reference' AND state = 'open'";
     ensure!(platform.sql.number(open).await? == 0, "the duplicate is still reported");
     platform.stop().await
 }

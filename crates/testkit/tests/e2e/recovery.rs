@@ -37,7 +37,8 @@ async fn an_emptied_broker_loses_no_job() -> Result<()> {
     mutate(&platform, &tenant, 9, 40).await?;
     tenant.sync().await?;
     let bells = "SELECT count(*) FROM outbox";
-    wait_until(SOON, "the bell is at the broker", async || Ok(platform.sql.number(bells).await? == 0)).await?;
+    wait_until(SOON, "the bell is at the broker", async || Ok(platform.sql.number(bells).await? == 0))
+        .await?;
     platform.wipe_broker();
     platform.process("sync-worker-1")?.start()?;
     tenant.quiet(&platform, LATER).await?;
@@ -52,15 +53,21 @@ async fn crashes_in_the_middle_of_an_import_resume() -> Result<()> {
     let tenant = Tenant::generated(&platform, &drive_id(), 63, 1500, json!({})).await?;
     platform.fault("delta", None, json!({"kind": "delay", "ms": 40})).await?;
     tenant.register().await?;
-    for (label, least) in [("sync-worker-1", 100), ("graph-connector", 250), ("sync-worker-2", 400), ("scheduler", 500)] {
+    for (label, least) in
+        [("sync-worker-1", 100), ("graph-connector", 250), ("sync-worker-2", 400), ("scheduler", 500)]
+    {
         let stored = format!("SELECT count(*) FROM drive_items WHERE company_id = '{}'", tenant.company);
-        wait_until(LATER, &format!("{least} items are stored"), async || Ok(platform.sql.number(&stored).await? >= least)).await?;
+        wait_until(LATER, &format!("{least} items are stored"), async || {
+            Ok(platform.sql.number(&stored).await? >= least)
+        })
+        .await?;
         platform.crash(label).await?;
     }
     tenant.quiet(&platform, LATER).await?;
     tenant.compare(&platform).await?;
     let (calls, _) = platform.calls(0).await?;
-    let pages = calls.iter().filter(|call| call["path"].as_str().is_some_and(|path| path.contains("delta"))).count();
+    let pages =
+        calls.iter().filter(|call| call["path"].as_str().is_some_and(|path| path.contains("delta"))).count();
     // 60 pages; what was stored is not asked for again, only what was fetched ahead.
     ensure!(pages < 150, "{pages} delta calls: the import did not resume");
     ensure!(platform.dead_letters().await?.is_empty(), "dead letters");
@@ -70,7 +77,8 @@ async fn crashes_in_the_middle_of_an_import_resume() -> Result<()> {
 
 #[tokio::test]
 async fn a_stopping_worker_hands_its_job_over() -> Result<()> {
-    let mut platform = Platform::start(Options { workers: 2, ..Options::default() }.env("LEASE_SECONDS", "60")).await?;
+    let mut platform =
+        Platform::start(Options { workers: 2, ..Options::default() }.env("LEASE_SECONDS", "60")).await?;
     let tenant = Tenant::generated(&platform, &drive_id(), 64, 1000, json!({})).await?;
     platform.fault("delta", None, json!({"kind": "delay", "ms": 150})).await?;
     tenant.register().await?;

@@ -31,7 +31,10 @@ async fn a_mass_deletion_waits_for_a_person() -> Result<()> {
     ensure!(waiting[0]["would_delete"] == before, "{waiting:?}");
     // Asking again neither removes nor makes a second question.
     tenant.sync_to_end(&platform, SOON).await?;
-    ensure!(parked(&tenant).await?.len() == 1 && tenant.found(&platform).await?.len() == before, "parked twice");
+    ensure!(
+        parked(&tenant).await?.len() == 1 && tenant.found(&platform).await?.len() == before,
+        "parked twice"
+    );
 
     let id = waiting[0]["id"].as_str().context("a parked run has an id")?;
     tenant.api.post(&format!("/api/sync/parked/{id}/approve"), &json!({})).await?;
@@ -179,7 +182,10 @@ async fn a_hundred_notifications_are_a_few_runs() -> Result<()> {
     try_join_all((0..5).map(|_| send(forged.clone()))).await?;
     tenant.quiet(&platform, SOON).await?;
     let receipts = |result: &str| {
-        format!("SELECT count(*) FROM webhook_receipts WHERE result = '{result}' AND subscription_id = {}", quote(id.as_str().unwrap_or_default()))
+        format!(
+            "SELECT count(*) FROM webhook_receipts WHERE result = '{result}' AND subscription_id = {}",
+            quote(id.as_str().unwrap_or_default())
+        )
     };
     let (accepted, refused) =
         (platform.sql.number(&receipts("accepted")).await?, platform.sql.number(&receipts("refused")).await?);
@@ -205,7 +211,10 @@ async fn secrets_rotate_without_a_restart() -> Result<()> {
     tenant.settled(&platform, SOON).await?;
 
     // No secret is good: the job waits for a person, it does not die.
-    platform.control.put("/apps", &json!({"tenant": app["tenant"], "client_id": app["client_id"], "secrets": ["other"]})).await?;
+    platform
+        .control
+        .put("/apps", &json!({"tenant": app["tenant"], "client_id": app["client_id"], "secrets": ["other"]}))
+        .await?;
     platform.control.post("/tokens/revoke", &json!({})).await?;
     let job = tenant.sync().await?;
     wait_until(LATER, "the job is parked", async || {
@@ -218,7 +227,11 @@ async fn secrets_rotate_without_a_restart() -> Result<()> {
     for entry in std::fs::read_dir(&platform.folder)? {
         let path = entry?.path();
         let text = std::fs::read_to_string(&path)?;
-        ensure!(!text.contains("next-secret") && !text.contains("e2e-secret"), "a secret is in {}", path.display());
+        ensure!(
+            !text.contains("next-secret") && !text.contains("e2e-secret"),
+            "a secret is in {}",
+            path.display()
+        );
     }
     platform.stop().await
 }
@@ -226,11 +239,15 @@ async fn secrets_rotate_without_a_restart() -> Result<()> {
 #[tokio::test]
 async fn a_missing_permission_parks_and_names_it() -> Result<()> {
     let platform = Platform::start(Options::default()).await?;
-    let tenant = Tenant::generated(&platform, &drive_id(), 6, 200, json!({"deny_subscriptions": true})).await?;
+    let tenant =
+        Tenant::generated(&platform, &drive_id(), 6, 200, json!({"deny_subscriptions": true})).await?;
     let refusal = json!({"kind": "status", "status": 403, "body": {"error": {"code": "accessDenied", "message": "Access denied"}}});
     platform.fault("delta", Some(1), refusal).await?;
     tenant.register().await?;
-    let parked = format!("SELECT count(*) FROM jobs_live WHERE company_id = '{}' AND state = 'parked'", tenant.company);
+    let parked = format!(
+        "SELECT count(*) FROM jobs_live WHERE company_id = '{}' AND state = 'parked'",
+        tenant.company
+    );
     wait_until(LATER, "both jobs are parked", async || Ok(platform.sql.number(&parked).await? == 2)).await?;
     wait_until(SOON, "the missing permission is named", async || {
         Ok(tenant.api.get("/api/auth/health").await?.to_string().contains("Files.Read"))

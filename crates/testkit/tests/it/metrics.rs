@@ -51,7 +51,10 @@ fn the_committed_list_is_current() {
         std::fs::write(&path, &fresh).expect("docs/metrics.md can be written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == fresh, "docs/metrics.md is stale: UPDATE_METRICS=1 cargo test -p testkit --test it metrics");
+    assert!(
+        committed == fresh,
+        "docs/metrics.md is stale: UPDATE_METRICS=1 cargo test -p testkit --test it metrics"
+    );
 }
 
 #[test]

@@ -37,12 +37,25 @@ async fn migrate_and_seed_demo_can_be_repeated() {
     assert_eq!(db.number("SELECT count(*) FROM company_users WHERE role = 'owner'").await, 1);
 
     let own = ctl(
-        &["add-organization", "--name", "Own", "--owner", "ops", "--drive-id", "b!one", "--drive-id", "b!two"],
+        &[
+            "add-organization",
+            "--name",
+            "Own",
+            "--owner",
+            "ops",
+            "--drive-id",
+            "b!one",
+            "--drive-id",
+            "b!two",
+        ],
         &environment,
     );
     let own = own.await.expect("an organization");
     assert_eq!(own.json["drives"], json!(["b!one", "b!two"]));
-    assert_eq!(db.number("SELECT count(*) FROM jobs WHERE state = 'queued' AND queue = 'jobs.documents'").await, 3);
+    assert_eq!(
+        db.number("SELECT count(*) FROM jobs WHERE state = 'queued' AND queue = 'jobs.documents'").await,
+        3
+    );
 
     let away = ctl(
         &["seed-demo"],
