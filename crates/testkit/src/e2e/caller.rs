@@ -10,7 +10,7 @@ use outbound::{HeaderValue, Method, Url, header};
 use serde_json::{Value, json};
 
 /// Deadline of one call.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Largest answer: the dump of a drive with a million items.
 const BODY: usize = 1024 * 1024 * 1024;
 

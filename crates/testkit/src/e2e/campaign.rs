@@ -13,11 +13,11 @@ use super::stack::Stack;
 use super::tenant::Tenant;
 
 /// Longest time until a wave has come to rest after the last kill.
-const REST: Duration = Duration::from_secs(300);
+const REST: Duration = Duration::from_mins(5);
 /// Fewest kills of a phase, and how many more there may be; well below what is a crash loop.
 const KILLS: (u64, u64) = (2, 5);
 /// A wave that took longer shows what held it up.
-const SLOW: Duration = Duration::from_secs(60);
+const SLOW: Duration = Duration::from_mins(1);
 
 /// What a campaign does.
 #[derive(Debug, Clone)]

@@ -196,7 +196,7 @@ impl Difference {
                 (Some(want), None) => lines.push(format!("missing {id} {}", want.path)),
                 (None, Some(row)) => lines.push(format!("surplus {id} {}", row.path)),
                 (Some(want), Some(row)) if want != row => {
-                    lines.push(format!("different {id}\n  is  {row:?}\n  not {want:?}"))
+                    lines.push(format!("different {id}\n  is  {row:?}\n  not {want:?}"));
                 }
                 _ => {}
             }

@@ -29,7 +29,7 @@ pub const AZURE_CLIENT: &str = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
 pub const AZURE_SECRET: &str = "e2e-secret";
 
 /// Longest start of a service.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How a platform is started.
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ impl Platform {
         ]);
         env.extend(options.env.clone());
 
-        let mut launches = vec![stand_in(&options, &folder, microsoft.to_string(), control.to_string())];
+        let mut launches = vec![stand_in(&options, &folder, &microsoft.to_string(), &control.to_string())];
         let connectors: Vec<_> = (0..options.connectors.max(1)).map(|_| address()).collect::<Result<_>>()?;
         let mut service = |program: &str, label: String, connector: usize| -> Result<Launch> {
             let admin = address()?;
@@ -362,13 +362,13 @@ impl Drop for Platform {
     }
 }
 
-fn stand_in(options: &Options, folder: &std::path::Path, microsoft: String, control: String) -> Launch {
+fn stand_in(options: &Options, folder: &std::path::Path, microsoft: &str, control: &str) -> Launch {
     let ready = format!("http://{control}/readyz");
     let fixed = [
         "--microsoft",
-        &microsoft,
+        microsoft,
         "--control",
-        &control,
+        control,
         "--tenant",
         AZURE_TENANT,
         "--client-id",

@@ -16,7 +16,7 @@ use super::platform::{JWT_SECRET, Platform};
 use super::sql::quote;
 
 /// Lifetime of a minted token.
-const TOKEN: Duration = Duration::from_secs(12 * 3600);
+const TOKEN: Duration = Duration::from_hours(12);
 
 /// An organization, its administrator's token, and its drive.
 #[derive(Debug, Clone)]

@@ -48,7 +48,7 @@ async fn a_mass_deletion_waits_for_a_person() -> Result<()> {
 async fn a_bad_item_is_set_aside_and_the_rest_goes_on() -> Result<()> {
     let platform = Platform::start(Options::default()).await?;
     let tenant = Tenant::generated(&platform, &drive_id(), 4, 200, json!({})).await?;
-    let start = format!("{}/drives/{}/root/delta", graph_base(&platform)?, encode(&tenant.drive));
+    let start = format!("{}/drives/{}/root/delta", graph_base(&platform), encode(&tenant.drive));
     let page = json!({"value": [
         {"id": "poison-1", "name": {"not": "a name"}, "file": {}},
         {"name": "nobody's", "file": {}},
@@ -66,8 +66,8 @@ async fn a_bad_item_is_set_aside_and_the_rest_goes_on() -> Result<()> {
     platform.stop().await
 }
 
-fn graph_base(platform: &Platform) -> Result<String> {
-    Ok(platform.graph_url.trim_end_matches('/').to_owned())
+fn graph_base(platform: &Platform) -> String {
+    platform.graph_url.trim_end_matches('/').to_owned()
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use testkit::e2e::sql::quote;
 use testkit::e2e::{Platform, Tenant};
 
 /// Longest wait for anything that a working platform does at once.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 /// Longest wait where faults cost retries.
-pub const LATER: Duration = Duration::from_secs(180);
+pub const LATER: Duration = Duration::from_mins(3);
 
 /// The folder above all AOs of the generated and demo drives.
 pub const STUDIES: &str = "OneDrive-JLM/01 - ETUDES AO";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::e2e::{Options, Platform, Tenant};
 
 /// Longest import of a million items.
-pub const LONG: Duration = Duration::from_secs(1800);
+pub const LONG: Duration = Duration::from_mins(30);
 
 /// The settings that services have by default where the tests' are faster.
 pub fn options(workers: usize) -> Options {

@@ -72,7 +72,7 @@ fn chance(feed: &mut Feed, in_the_middle: bool) -> Result<(), Status> {
     Err(match feed.dice.below(if in_the_middle { 6 } else { 3 }) {
         0 => fault(pb::FaultKind::Throttled, |fault| fault.retry_after_ms = 40),
         1 => fault(pb::FaultKind::Resync, |_| ()),
-        2 => fault(pb::FaultKind::Resync, |fault| fault.resync_location = "start".to_owned()),
+        2 => fault(pb::FaultKind::Resync, |fault| "start".clone_into(&mut fault.resync_location)),
         3 => fault(pb::FaultKind::BadLink, |_| ()),
         4 => fault(pb::FaultKind::NotFound, |_| ()),
         _ => fault(pb::FaultKind::Unavailable, |_| ()),

@@ -29,7 +29,7 @@ use connector::Connector;
 
 /// Drives at a time.
 const AT_ONCE: usize = 6;
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 fn number(name: &str, default: u64) -> Result<u64> {
     match std::env::var(name) {
