@@ -215,8 +215,8 @@ pub async fn enqueue_many(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueued
 /// The waiting job that a refused insert ran into. Locks it, so that it cannot be claimed before the
 /// caller's transaction (whose change it must see) has committed.
 async fn coalesced(tx: &mut Tx, job: &NewJob) -> Result<Enqueued> {
-    let existing = sqlx::query_scalar!(
-        "SELECT id FROM jobs_live WHERE company_id = $1 AND kind = $2 AND dedupe_key = $3
+    let existing = sqlx::query!(
+        "SELECT id, state FROM jobs_live WHERE company_id = $1 AND kind = $2 AND dedupe_key = $3
              AND state IN ('scheduled', 'queued', 'retrying', 'parked') FOR UPDATE",
         job.company.uuid(),
         job.kind,
@@ -225,11 +225,33 @@ async fn coalesced(tx: &mut Tx, job: &NewJob) -> Result<Enqueued> {
     .fetch_optional(tx.conn())
     .await
     .doing("finding the coalescing job")?;
-    if let Some(id) = existing {
-        return Ok(Enqueued::Coalesced(JobId(id)));
+    if let Some(waiting) = existing {
+        if waiting.state == "parked" {
+            release_parked(tx, waiting.id).await?;
+        }
+        return Ok(Enqueued::Coalesced(JobId(waiting.id)));
     }
     // It was claimed between the two statements: our change needs a follow-up of its own.
     Box::pin(enqueue(tx, job.clone())).await
+}
+
+/// Someone asks for the work of a parked job: it is tried again, since the cause may have been mended meanwhile. If
+/// it was not, the job is parked again; without this a request would vanish in a job that never runs.
+async fn release_parked(tx: &mut Tx, id: Uuid) -> Result<()> {
+    sqlx::query!(
+        "WITH released AS (
+             UPDATE jobs_live SET state = 'queued', attempt = 0, park_reason = NULL, run_at = clock_timestamp(),
+                 queued_at = clock_timestamp(), updated_at = clock_timestamp()
+             WHERE id = $1 RETURNING company_id, id, epoch, kind, traceparent, tracestate
+         )
+         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
+         SELECT company_id, id, epoch, kind, traceparent, tracestate FROM released",
+        id,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("releasing a parked job")
+    .map(drop)
 }
 
 #[derive(Default)]

@@ -105,23 +105,7 @@ pub async fn retry(
     run_at: DateTime<Utc>,
     failure: &Failure,
 ) -> Result<()> {
-    super::claim::hold(tx, fence).await?;
-    fold_follow_up(tx, fence).await?;
-    sqlx::query!(
-        "UPDATE jobs_live SET state = 'retrying', run_at = $2, queued_at = NULL, lease_owner = NULL,
-             lease_expires_at = NULL, updated_at = clock_timestamp(), error_fingerprint = $4,
-             first_failed_at = coalesce(first_failed_at, clock_timestamp()),
-             errors = CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE errors END || $3::jsonb
-         WHERE id = $1",
-        fence.job.uuid(),
-        run_at,
-        failure.entry(attempt),
-        failure.fingerprint,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("scheduling a retry")?;
-    release(tx, fence).await
+    wait(tx, fence, attempt, Waiting::Until(run_at), failure).await
 }
 
 /// A person must mend the cause: the job waits, visibly, until released.
@@ -129,22 +113,46 @@ pub async fn retry(
 /// # Errors
 /// [`crate::StoreError::Fenced`] when the attempt no longer owns the job.
 pub async fn park(tx: &mut Tx, fence: &Fence, attempt: i32, reason: &str, failure: &Failure) -> Result<()> {
+    wait(tx, fence, attempt, Waiting::For(reason), failure).await
+}
+
+/// What a failed job waits for.
+enum Waiting<'a> {
+    /// A moment.
+    Until(DateTime<Utc>),
+    /// A person, because of this.
+    For(&'a str),
+}
+
+async fn wait(
+    tx: &mut Tx,
+    fence: &Fence,
+    attempt: i32,
+    waiting: Waiting<'_>,
+    failure: &Failure,
+) -> Result<()> {
     super::claim::hold(tx, fence).await?;
     fold_follow_up(tx, fence).await?;
+    let (state, run_at, reason) = match waiting {
+        Waiting::Until(run_at) => ("retrying", Some(run_at), None),
+        Waiting::For(reason) => ("parked", None, Some(reason)),
+    };
     sqlx::query!(
-        "UPDATE jobs_live SET state = 'parked', park_reason = $2, queued_at = NULL, lease_owner = NULL,
-             lease_expires_at = NULL, updated_at = clock_timestamp(), error_fingerprint = $4,
+        "UPDATE jobs_live SET state = $2, run_at = coalesce($3, run_at), park_reason = $4, queued_at = NULL,
+             lease_owner = NULL, lease_expires_at = NULL, updated_at = clock_timestamp(), error_fingerprint = $6,
              first_failed_at = coalesce(first_failed_at, clock_timestamp()),
-             errors = CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE errors END || $3::jsonb
+             errors = CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE errors END || $5::jsonb
          WHERE id = $1",
         fence.job.uuid(),
+        state,
+        run_at,
         reason,
         failure.entry(attempt),
         failure.fingerprint,
     )
     .execute(tx.conn())
     .await
-    .doing("parking a job")?;
+    .doing("making a failed job wait")?;
     release(tx, fence).await
 }
 

@@ -6,8 +6,8 @@ use chassis::ids::new_id;
 use contracts::jobs::{SweepDrives, Trigger};
 use domain::ids::{CompanyId, JobId};
 use store::jobs::{
-    ClaimOutcome, Enqueued, Failure, Fence, NewJob, claim, enqueue, hand_back, heartbeat, hold, reap_expired,
-    retry, succeed,
+    ClaimOutcome, Enqueued, Failure, Fence, NewJob, claim, enqueue, hand_back, heartbeat, hold, park,
+    reap_expired, retry, succeed,
 };
 use store::{Store, StoreError};
 use testkit::{TestDb, eventually, fresh_database};
@@ -82,6 +82,23 @@ async fn requests_coalesce_and_a_running_job_gets_exactly_one_follow_up() {
     let states = db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state ORDER BY state").await;
     assert_eq!(states[0]["state"], "cancelled");
     assert_eq!((states.len(), &states[1]["state"]), (2, &serde_json::json!("retrying")));
+}
+
+#[tokio::test]
+async fn a_request_for_a_parked_job_tries_it_again() {
+    let db = fresh_database().await;
+    let company = db.company().await;
+    let job = put(&db.store, company, sweep(company).dedupe("k")).await.id();
+    let fence = claimed(&db.store, company, job, 0, 30).await;
+    let mut tx = db.store.tenant(company).await.expect("a transaction");
+    park(&mut tx, &fence, 1, "credential", &failure()).await.expect("parked");
+    tx.commit().await.expect("a commit");
+    db.execute("DELETE FROM outbox").await;
+
+    assert_eq!(put(&db.store, company, sweep(company).dedupe("k")).await, Enqueued::Coalesced(job));
+    assert_eq!(db.number("SELECT count(*) FROM outbox").await, 1);
+    let again = claimed(&db.store, company, job, fence.epoch, 30).await;
+    assert!(again.epoch > fence.epoch);
 }
 
 #[tokio::test]
