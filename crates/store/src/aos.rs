@@ -45,7 +45,9 @@ pub struct Ao {
 pub async fn get(tx: &mut Tx, company: CompanyId, id: &str) -> Result<Option<Ao>> {
     sqlx::query_as!(
         Ao,
-        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered,
+               greatest(last_synced_at, (SELECT r.last_delta_at FROM drives r WHERE r.company_id = $1
+                   AND r.drive_id = a.drive_id)) AS last_synced_at, last_sync_status,
                last_error, failing_since, created_at, updated_at,
                (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
                    AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"
@@ -77,7 +79,9 @@ async fn find_reference(tx: &mut Tx, company: CompanyId, reference: &str) -> Res
 pub async fn list(tx: &mut Tx, company: CompanyId, after: Option<&str>, limit: i64) -> Result<Vec<Ao>> {
     sqlx::query_as!(
         Ao,
-        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered,
+               greatest(last_synced_at, (SELECT r.last_delta_at FROM drives r WHERE r.company_id = $1
+                   AND r.drive_id = a.drive_id)) AS last_synced_at, last_sync_status,
                last_error, failing_since, created_at, updated_at,
                (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
                    AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"
@@ -193,7 +197,9 @@ pub async fn record_sync(tx: &mut Tx, company: CompanyId, ids: &[String], error:
     .map(drop)
 }
 
-/// As [`record_sync`] for every AO of a drive. Returns how many there are.
+/// As [`record_sync`] for every AO of a drive, but writes only those whose status changes: when each was last
+/// synchronised follows from the drive (`drives.last_delta_at`), and a delta must not cost a write for every AO.
+/// Returns how many AOs the drive has.
 ///
 /// # Errors
 /// As every statement.
@@ -208,15 +214,24 @@ pub async fn record_drive_sync(
              last_sync_status = CASE WHEN $3::text IS NULL THEN 'success' ELSE 'error' END,
              failing_since = CASE WHEN $3::text IS NULL THEN NULL
                  ELSE coalesce(failing_since, clock_timestamp()) END
-         WHERE company_id = $1 AND drive_id = $2",
+         WHERE company_id = $1 AND drive_id = $2 AND (last_error IS DISTINCT FROM $3::text
+             OR last_sync_status IS NULL OR (failing_since IS NULL) <> ($3::text IS NULL))",
         company.uuid(),
         drive_id,
         error,
     )
     .execute(tx.conn())
     .await
-    .doing("noting the run of a drive's AOs")
-    .map(|done| done.rows_affected())
+    .doing("noting the run of a drive's AOs")?;
+    let aos = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM aos WHERE company_id = $1 AND drive_id = $2"#,
+        company.uuid(),
+        drive_id,
+    )
+    .fetch_one(tx.conn())
+    .await
+    .doing("counting a drive's AOs")?;
+    Ok(u64::try_from(aos).unwrap_or(0))
 }
 
 /// AOs that have failed without a success since before `before`, the oldest trouble first; after the pair
@@ -234,7 +249,9 @@ pub async fn failing(
     let (at, id) = after.unzip();
     sqlx::query_as!(
         Ao,
-        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered, last_synced_at, last_sync_status,
+        r#"SELECT id, reference, title, drive_id, folder_item_id, discovered,
+               greatest(last_synced_at, (SELECT r.last_delta_at FROM drives r WHERE r.company_id = $1
+                   AND r.drive_id = a.drive_id)) AS last_synced_at, last_sync_status,
                last_error, failing_since, created_at, updated_at,
                (SELECT count(*) FROM documents d WHERE d.company_id = $1 AND d.entity_type = 'ao'
                    AND d.entity_id = a.id AND d.deleted_at IS NULL) AS "documents!"

@@ -194,11 +194,19 @@ pub async fn restamp_all(tx: &mut Tx, drive_no: i64, seq: i64, fingerprint: &str
 /// # Errors
 /// As every statement.
 pub async fn restamp_unbound(tx: &mut Tx, drive_no: i64, seq: i64) -> Result<u64> {
+    // Asked by itself: as a condition of the statement below it makes the planner visit every AO's folder.
+    let any_free =
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM aos WHERE folder_item_id IS NULL) AS "any!""#)
+            .fetch_one(tx.conn())
+            .await
+            .doing("looking for AOs without a folder")?;
+    if !any_free {
+        return Ok(0);
+    }
     sqlx::query!(
         "UPDATE drive_items f SET changed_seq = $2::bigint,
              placed_seq = CASE WHEN placed_seq IS NOT NULL THEN $2::bigint - 1 END
          WHERE f.drive_no = $1 AND f.placement LIKE 'a/%' AND f.deleted_at IS NULL
-             AND EXISTS (SELECT FROM aos free WHERE free.company_id = f.company_id AND free.folder_item_id IS NULL)
              AND NOT EXISTS (SELECT FROM aos a WHERE a.company_id = f.company_id
                  AND a.folder_item_id = f.item_id)",
         drive_no,

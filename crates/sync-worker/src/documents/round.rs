@@ -1,5 +1,6 @@
 //! One delta round: pages are fetched ahead, stored in order, and the walk moves with them.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use domain::drive::{ItemChange, PageFacts, Walk, WalkError, WalkMode, WalkStep, fold_page};
@@ -18,8 +19,10 @@ use crate::fault::ProviderError;
 use crate::steps::Steps;
 use contracts::graph::v1::FaultKind;
 
-/// Pages fetched ahead of the one being stored.
-const AHEAD: usize = 4;
+/// Pages fetched ahead of those being stored.
+const AHEAD: usize = 10;
+/// Items of a first enumeration after which its documents are brought up to date in between.
+const EARLY_ITEMS: i64 = 10_000;
 /// Rows that one statement of the set difference tombstones.
 const SWEEP: i64 = 5_000;
 /// A projection in the middle of the first enumeration: it adds and settles nothing.
@@ -99,7 +102,7 @@ async fn walk_pages(
     report: &mut Report,
     round: &mut Round,
 ) -> Result<(), JobError> {
-    let mut batches = 0_u32;
+    let mut projected = 0;
     'fetcher: loop {
         let (sender, mut pages) = mpsc::channel(AHEAD);
         let fetch = fetch_ahead(connector, by, &drive.drive_id, round.walk.clone(), sender);
@@ -113,23 +116,15 @@ async fn walk_pages(
             };
             let Some(first) = first else { continue 'fetcher };
             let batch = gather(first, &mut pages, options.batch_items);
-            let step = {
-                let store = store_batch(steps, drive, round, batch, report);
-                tokio::pin!(store);
-                // Fetching goes on while the batch is stored.
-                loop {
-                    tokio::select! {
-                        biased;
-                        step = &mut store => break step?,
-                        () = &mut fetch, if fetching => fetching = false,
-                    }
-                }
-            };
-            batches += 1;
+            let store = store_batch(steps, drive, round, batch, report);
+            let step = alongside(store, fetch.as_mut(), &mut fetching).await?;
             match step {
                 WalkStep::Continue => {
-                    if !drive.indexed && !steps.is_dry_run() && batches.is_multiple_of(5) {
-                        project(steps, drive, options.taxonomy, EARLY, report).await?;
+                    let due = report.items - projected >= EARLY_ITEMS;
+                    if due && !drive.indexed && !steps.is_dry_run() {
+                        projected = report.items;
+                        let early = project(steps, drive, options.taxonomy, EARLY, report);
+                        alongside(early, fetch.as_mut(), &mut fetching).await?;
                     }
                 }
                 WalkStep::Complete { .. } => return Ok(()),
@@ -150,6 +145,22 @@ async fn walk_pages(
                     ));
                 }
             }
+        }
+    }
+}
+
+/// Does the work while the fetching goes on.
+async fn alongside<T>(
+    work: impl Future<Output = T>,
+    mut fetch: Pin<&mut impl Future<Output = ()>>,
+    fetching: &mut bool,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = fetch.as_mut(), if *fetching => *fetching = false,
         }
     }
 }

@@ -46,6 +46,7 @@ fn cases() -> Vec<Case> {
             1,
             gone("resyncRequired", Some("http://127.0.0.1:9/v1.0/drives/x/root/delta")),
         ),
+        case("410 to an address that fails", 2, 1, gone("resyncRequired", Some("{broken}"))),
         case("410 twice", 2, 2, gone("resyncRequired", None)),
         case("410 with an empty body", 2, 1, json!({"kind": "status", "status": 410, "body": ""})),
         case("429 in seconds", 1, 2, throttled(json!("1"))),
@@ -76,7 +77,12 @@ async fn arm(platform: &Platform, tenant: &Tenant, case: &Case) -> Result<()> {
     // The id as the connector writes it into addresses, escaped or not.
     let id = tenant.drive.trim_start_matches("b!");
     let path = format!("{id}.*delta");
-    platform.fault_after(&path, case.after, Some(case.times), case.fault.clone()).await
+    let broken = format!("{}/drives/{}/root/delta?broken=1", platform.graph_url, encode(&tenant.drive));
+    let fault: Value = serde_json::from_str(&case.fault.to_string().replace("{broken}", &broken))?;
+    if fault != case.fault {
+        platform.fault("broken=1", None, json!({"kind": "status", "status": 500})).await?;
+    }
+    platform.fault_after(&path, case.after, Some(case.times), fault).await
 }
 
 async fn run(platform: &Platform, case: Case, seed: u64) -> Result<()> {
@@ -133,8 +139,10 @@ async fn no_call_comes_inside_an_announced_window() -> Result<()> {
     for seed in 0..4 {
         tenants.push(Tenant::generated(&platform, &drive_id(), seed, 400, json!({})).await?);
     }
-    let gate = json!({"kind": "gate", "every": 20, "seconds": 2, "retry_after_form": "decimal"});
-    platform.fault("delta", Some(3), gate).await?;
+    for (every, form) in [(15, "decimal"), (31, "int"), (47, "date")] {
+        let gate = json!({"kind": "gate", "every": every, "seconds": 1.5, "retry_after_form": form});
+        platform.fault("delta", Some(1), gate).await?;
+    }
     for tenant in &tenants {
         tenant.register().await?;
     }

@@ -41,7 +41,7 @@ fn number(name: &str, default: u64) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_feed_gives_the_documents_of_the_tree() -> Result<()> {
     let first = number("ORACLE_SEED", u64::from(u32::from_le_bytes(chassis::ids::random_bytes())))?;
-    let seeds = number("ORACLE_SEEDS", 60)?;
+    let seeds = number("ORACLE_SEEDS", 30)?;
     eprintln!("ORACLE_SEED={first} ORACLE_SEEDS={seeds}");
     let rig = Rig::new().await;
     let connector = Connector::default();
