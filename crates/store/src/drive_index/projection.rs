@@ -15,11 +15,18 @@ pub struct Removals {
     pub sample: Vec<String>,
 }
 
-/// Counts what the pending rows would remove.
+/// Counts what the pending rows would remove. Below `minimum` the drive's documents are not counted (`existing`
+/// is then just what would go): nobody asks for a share of so few, and a drive may have a million.
 ///
 /// # Errors
 /// As every statement.
-pub async fn pending_removals(tx: &mut Tx, drive: &IndexedDrive, from: i64, to: i64) -> Result<Removals> {
+pub async fn pending_removals(
+    tx: &mut Tx,
+    drive: &IndexedDrive,
+    from: i64,
+    to: i64,
+    minimum: i64,
+) -> Result<Removals> {
     let row = sqlx::query!(
         r#"WITH leaving AS MATERIALIZED (
             SELECT f.item_id FROM drive_items f
@@ -41,8 +48,8 @@ pub async fn pending_removals(tx: &mut Tx, drive: &IndexedDrive, from: i64, to: 
     .fetch_one(tx.conn())
     .await
     .doing("counting removals")?;
-    if row.going == 0 {
-        return Ok(Removals::default());
+    if row.going < minimum.max(1) {
+        return Ok(Removals { existing: row.going, would_delete: row.going, sample: row.sample });
     }
     let existing = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM documents
@@ -207,7 +214,9 @@ pub async fn oddities(tx: &mut Tx, drive_no: i64, from: i64, to: i64, limit: i64
                    || 'from ' || s.name || ' in the same folder; both are kept'
            FROM drive_items f
            JOIN drive_items s ON s.drive_no = f.drive_no AND s.parent_id = f.parent_id
-               AND s.item_id < f.item_id AND s.deleted_at IS NULL
+               AND s.item_id <> f.item_id AND s.deleted_at IS NULL
+               -- Of two pending ones the greater id reports; a pending one always does beside an older.
+               AND (s.item_id < f.item_id OR s.changed_seq <= $2)
                AND lower(normalize(s.name, NFC)) = lower(normalize(f.name, NFC))
            WHERE f.drive_no = $1 AND f.changed_seq > $2 AND f.changed_seq <= $3 AND f.deleted_at IS NULL
                AND (SELECT count(*) FROM (SELECT FROM drive_items n WHERE n.drive_no = $1

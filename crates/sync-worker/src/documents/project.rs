@@ -86,8 +86,9 @@ async fn may_remove(
     report: &mut Report,
 ) -> Result<bool, JobError> {
     let mut tx = steps.begin().await?;
-    let removals = projection::pending_removals(&mut tx, drive, from, seq).await?;
     let settings = store::settings::get(&mut tx, drive.company).await?;
+    let minimum = i64::from(settings.mass_change_minimum);
+    let removals = projection::pending_removals(&mut tx, drive, from, seq, minimum).await?;
     let limit = MassChange {
         max_share: f64::from(settings.mass_change_share),
         min_count: u64::try_from(settings.mass_change_minimum).unwrap_or(0),
