@@ -28,7 +28,7 @@ pub struct DocumentsConfig {
     pub taxonomy: Taxonomy,
     /// `ENABLE_REALTIME_SYNC` (default true): keep push subscriptions.
     pub realtime: bool,
-    /// `ONEDRIVE_BATCH_ITEMS` (default 2000): most items stored in one transaction.
+    /// `ONEDRIVE_BATCH_ITEMS` (default 4000): most items stored in one transaction.
     pub batch_items: usize,
 }
 
@@ -56,7 +56,7 @@ impl FromEnv for DocumentsConfig {
             connector_url: env.string("GRAPH_CONNECTOR_URL", "http://127.0.0.1:50051"),
             taxonomy,
             realtime: env.flag("ENABLE_REALTIME_SYNC", true),
-            batch_items: env.parse("ONEDRIVE_BATCH_ITEMS", 2000_usize).clamp(200, 10_000),
+            batch_items: env.parse("ONEDRIVE_BATCH_ITEMS", 4000_usize).clamp(200, 10_000),
         }
     }
 }

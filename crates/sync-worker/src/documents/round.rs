@@ -20,9 +20,9 @@ use crate::steps::Steps;
 use contracts::graph::v1::FaultKind;
 
 /// Pages fetched ahead of those being stored.
-const AHEAD: usize = 10;
+const AHEAD: usize = 20;
 /// Items of a first enumeration after which its documents are brought up to date in between.
-const EARLY_ITEMS: i64 = 10_000;
+const EARLY_ITEMS: i64 = 20_000;
 /// Rows that one statement of the set difference tombstones.
 const SWEEP: i64 = 5_000;
 /// A projection in the middle of the first enumeration: it adds and settles nothing.
