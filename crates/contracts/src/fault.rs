@@ -13,7 +13,7 @@ pub fn to_status(fault: &ProviderFault) -> Status {
         FaultKind::Resync => Code::OutOfRange,
         FaultKind::BadLink => Code::InvalidArgument,
         FaultKind::NotFound => Code::NotFound,
-        FaultKind::Forbidden => Code::PermissionDenied,
+        FaultKind::Forbidden | FaultKind::Locked => Code::PermissionDenied,
         FaultKind::Credential => Code::Unauthenticated,
         FaultKind::Refused => Code::FailedPrecondition,
         FaultKind::Unspecified => Code::Unknown,
@@ -46,8 +46,8 @@ mod tests {
 
     #[test]
     fn every_kind_survives_the_status() {
-        for kind in 1..=10 {
-            let kind = FaultKind::try_from(kind).expect("kinds 1 to 10 exist");
+        for kind in 1..=11 {
+            let kind = FaultKind::try_from(kind).expect("kinds 1 to 11 exist");
             let fault = ProviderFault {
                 kind: kind.into(),
                 code: "c".into(),

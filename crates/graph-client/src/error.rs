@@ -40,6 +40,8 @@ pub enum GraphErrorKind {
     NotFound,
     /// A person must grant a permission.
     Forbidden,
+    /// 423: the site is archived or locked (`resourceLocked`, `notAllowed`); a person must unlock it.
+    Locked,
     /// The credential is missing, wrong or expired.
     Credential,
     /// The credential is not configured.
@@ -49,7 +51,7 @@ pub enum GraphErrorKind {
     },
     /// Trying again does not help.
     Refused,
-    /// `cannotSnapshotTree`: the provider asks to come back later.
+    /// 409, `cannotSnapshotTree`: the provider asks to come back later.
     TryLater,
 }
 
@@ -183,6 +185,9 @@ fn classify(status: StatusCode, body: &ErrorBody, location: Option<&str>, on_lin
         401 => GraphErrorKind::Credential,
         403 => GraphErrorKind::Forbidden,
         404 => GraphErrorKind::NotFound,
+        // Somebody else changed the same thing at the same moment.
+        409 => GraphErrorKind::TryLater,
+        423 => GraphErrorKind::Locked,
         429 | 509 => GraphErrorKind::Throttled { retry_after: Duration::from_secs(1) },
         408 | 425 | 500 | 502..=504 | 506 | 508 | 510.. => GraphErrorKind::Unavailable,
         _ => GraphErrorKind::Refused,

@@ -74,6 +74,7 @@ fn fault(error: &GraphError) -> ProviderFault {
         GraphErrorKind::BadLink => FaultKind::BadLink,
         GraphErrorKind::NotFound => FaultKind::NotFound,
         GraphErrorKind::Forbidden => FaultKind::Forbidden,
+        GraphErrorKind::Locked => FaultKind::Locked,
         GraphErrorKind::Credential | GraphErrorKind::NotConfigured { .. } => FaultKind::Credential,
         GraphErrorKind::TryLater => FaultKind::TryLater,
         GraphErrorKind::Refused => FaultKind::Refused,

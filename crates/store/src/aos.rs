@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
 use domain::names::name_key;
 
+use crate::drive_index::placement;
 use crate::error::{Doing, Result, StoreError};
 use crate::pool::Tx;
 
@@ -144,7 +145,15 @@ pub async fn put(
     if let Some(other) = find_reference(tx, company, reference).await?.filter(|other| other != id) {
         return Ok(AoWritten::Duplicate(other));
     }
-    let created = sqlx::query_scalar!(
+    let before = sqlx::query!(
+        "SELECT drive_id, folder_item_id FROM aos WHERE company_id = $1 AND id = $2 FOR UPDATE",
+        company.uuid(),
+        id,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("reading an AO")?;
+    let written = sqlx::query!(
         r#"INSERT INTO aos AS a (company_id, id, reference, reference_key, title, drive_id)
            VALUES ($1, $2, $3, $4, coalesce($5, ''), $6)
            ON CONFLICT (company_id, id) DO UPDATE
@@ -154,7 +163,7 @@ pub async fn put(
                        AND coalesce($6, a.drive_id) IS NOT DISTINCT FROM a.drive_id
                        THEN a.folder_item_id END,
                    updated_at = clock_timestamp()
-           RETURNING (xmax = 0) AS "new!""#,
+           RETURNING (xmax = 0) AS "new!", folder_item_id"#,
         company.uuid(),
         id,
         reference,
@@ -165,9 +174,15 @@ pub async fn put(
     .fetch_one(tx.conn())
     .await
     .doing("writing an AO");
-    match created {
-        Ok(true) => Ok(AoWritten::Created),
-        Ok(false) => Ok(AoWritten::Updated),
+    match written {
+        Ok(row) if row.new => Ok(AoWritten::Created),
+        Ok(row) => {
+            let left = before.and_then(|b| b.folder_item_id.map(|folder| (b.drive_id, folder)));
+            if let Some((drive, folder)) = left.filter(|_| row.folder_item_id.is_none()) {
+                placement::detach(tx, company, drive.as_deref(), &folder).await?;
+            }
+            Ok(AoWritten::Updated)
+        }
         // Two requests raced for one reference; the transaction is over, the caller asks again.
         Err(StoreError::Constraint { constraint, .. }) if constraint == "aos_reference_unique" => {
             Ok(AoWritten::Duplicate(String::new()))

@@ -39,6 +39,7 @@ impl From<ProviderError> for JobError {
                 JobError::retry_after(Duration::from_millis(fault.retry_after_ms), code, message)
             }
             FaultKind::Forbidden => JobError::park(ParkReason::Permission, code, message),
+            FaultKind::Locked => JobError::park(ParkReason::Locked, code, message),
             FaultKind::Credential => JobError::park(ParkReason::Credential, code, message),
             FaultKind::Refused | FaultKind::NotFound => JobError::fail(code, message),
             _ => JobError::retry(code, message),

@@ -380,10 +380,12 @@ pub enum FaultKind {
     Forbidden = 7,
     /// The credential is missing, wrong or expired.
     Credential = 8,
-    /// 423 locked, 409 conflict, 400: trying again does not help.
+    /// 400, 507 and the like: trying again does not help.
     Refused = 9,
-    /// cannotSnapshotTree: the provider asks to come back later.
+    /// 409, cannotSnapshotTree: the provider asks to come back later.
     TryLater = 10,
+    /// 423: the site is archived or locked; a person must unlock it.
+    Locked = 11,
 }
 impl FaultKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -403,6 +405,7 @@ impl FaultKind {
             Self::Credential => "FAULT_KIND_CREDENTIAL",
             Self::Refused => "FAULT_KIND_REFUSED",
             Self::TryLater => "FAULT_KIND_TRY_LATER",
+            Self::Locked => "FAULT_KIND_LOCKED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -419,6 +422,7 @@ impl FaultKind {
             "FAULT_KIND_CREDENTIAL" => Some(Self::Credential),
             "FAULT_KIND_REFUSED" => Some(Self::Refused),
             "FAULT_KIND_TRY_LATER" => Some(Self::TryLater),
+            "FAULT_KIND_LOCKED" => Some(Self::Locked),
             _ => None,
         }
     }

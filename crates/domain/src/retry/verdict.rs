@@ -38,6 +38,8 @@ pub enum ParkReason {
     Consent,
     /// The application lacks a permission on the resource.
     Permission,
+    /// The site is archived or locked.
+    Locked,
     /// The credential is wrong or has expired.
     Credential,
     /// The run would delete more than the mass-change limit allows.
@@ -50,9 +52,10 @@ pub enum ParkReason {
 
 impl ParkReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Consent,
         Self::Permission,
+        Self::Locked,
         Self::Credential,
         Self::MassChange,
         Self::UnknownKind,
@@ -64,6 +67,7 @@ impl ParkReason {
         match self {
             Self::Consent => "consent",
             Self::Permission => "permission",
+            Self::Locked => "locked",
             Self::Credential => "credential",
             Self::MassChange => "mass_change",
             Self::UnknownKind => "unknown_kind",

@@ -66,7 +66,8 @@ fn statuses() {
     assert_eq!(kind(401, "", false), GraphErrorKind::Credential);
     assert_eq!(kind(403, "", false), GraphErrorKind::Forbidden);
     assert_eq!(kind(404, "", true), GraphErrorKind::NotFound);
-    assert_eq!(kind(423, "", false), GraphErrorKind::Refused);
+    assert_eq!(kind(409, "", false), GraphErrorKind::TryLater);
+    assert_eq!(kind(423, "", false), GraphErrorKind::Locked);
     assert_eq!(kind(503, "", false), GraphErrorKind::Unavailable);
     assert_eq!(kind(507, "", false), GraphErrorKind::Refused);
     assert_eq!(kind(409, r#"{"error":{"code":"cannotSnapshotTree"}}"#, true), GraphErrorKind::TryLater);

@@ -194,7 +194,6 @@ pub async fn restamp_all(tx: &mut Tx, drive_no: i64, seq: i64, fingerprint: &str
 /// # Errors
 /// As every statement.
 pub async fn restamp_unbound(tx: &mut Tx, drive_no: i64, seq: i64) -> Result<u64> {
-    // Asked by itself: as a condition of the statement below it makes the planner visit every AO's folder.
     let any_free =
         sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM aos WHERE folder_item_id IS NULL) AS "any!""#)
             .fetch_one(tx.conn())
@@ -204,11 +203,9 @@ pub async fn restamp_unbound(tx: &mut Tx, drive_no: i64, seq: i64) -> Result<u64
         return Ok(0);
     }
     sqlx::query!(
-        "UPDATE drive_items f SET changed_seq = $2::bigint,
+        "UPDATE drive_items SET changed_seq = $2::bigint,
              placed_seq = CASE WHEN placed_seq IS NOT NULL THEN $2::bigint - 1 END
-         WHERE f.drive_no = $1 AND f.placement LIKE 'a/%' AND f.deleted_at IS NULL
-             AND NOT EXISTS (SELECT FROM aos a WHERE a.company_id = f.company_id
-                 AND a.folder_item_id = f.item_id)",
+         WHERE drive_no = $1 AND placement LIKE 'a/%' AND ao_id IS NULL AND deleted_at IS NULL",
         drive_no,
         seq,
     )
@@ -218,6 +215,25 @@ pub async fn restamp_unbound(tx: &mut Tx, drive_no: i64, seq: i64) -> Result<u64
     .map(|done| done.rows_affected())
 }
 
+/// Takes the AO from its folder, because a person gave the AO another reference or drive: [`restamp_unbound`] then
+/// finds the folder, and its files follow.
+///
+/// # Errors
+/// As every statement.
+pub async fn detach(tx: &mut Tx, company: CompanyId, drive_id: Option<&str>, folder: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE drive_items SET ao_id = NULL WHERE item_id = $3
+             AND drive_no = (SELECT drive_no FROM drives WHERE company_id = $1 AND drive_id = $2)",
+        company.uuid(),
+        drive_id,
+        folder,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("taking an AO from its folder")
+    .map(drop)
+}
+
 /// The folder that an AO reference belongs to, or belongs to from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
@@ -225,7 +241,7 @@ pub struct Binding {
     pub ao_id: String,
     /// True when the asking folder holds the reference.
     pub ours: bool,
-    /// The folder that lost the reference to the asking one.
+    /// The folder of the same drive that lost the reference to the asking one.
     pub displaced: Option<String>,
 }
 
@@ -266,7 +282,8 @@ pub async fn bind_ao(
         Some(held) if held == folder => Ok(Binding { ao_id, ours: true, displaced: None }),
         Some(held)
             if held.as_str() < folder
-                && (bound_here.contains(&held) || still_holds(tx, &held, &ao_id).await?) =>
+                && (bound_here.contains(&held)
+                    || still_holds(tx, company, row.drive_id.as_deref(), &held, &ao_id).await?) =>
         {
             Ok(Binding { ao_id, ours: false, displaced: None })
         }
@@ -282,20 +299,40 @@ pub async fn bind_ao(
             .execute(tx.conn())
             .await
             .doing("moving an AO to another folder")?;
-            Ok(Binding { ao_id, ours: true, displaced: held })
+            let elsewhere = row.drive_id.filter(|holder| holder != drive_id);
+            if let (Some(other), Some(folder)) = (&elsewhere, &held) {
+                restamp_in(tx, company, other, folder).await?;
+            }
+            Ok(Binding { ao_id, ours: true, displaced: held.filter(|_| elsewhere.is_none()) })
         }
     }
 }
 
-async fn still_holds(tx: &mut Tx, folder: &str, ao_id: &str) -> Result<bool> {
+async fn still_holds(
+    tx: &mut Tx,
+    company: CompanyId,
+    drive_id: Option<&str>,
+    folder: &str,
+    ao_id: &str,
+) -> Result<bool> {
     sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM drive_items WHERE item_id = $1 AND ao_id = $2 AND deleted_at IS NULL) AS "is!""#,
+        r#"SELECT EXISTS (SELECT FROM drive_items WHERE item_id = $3 AND ao_id = $4 AND deleted_at IS NULL
+               AND drive_no = (SELECT drive_no FROM drives WHERE company_id = $1 AND drive_id = $2)) AS "is!""#,
+        company.uuid(),
+        drive_id,
         folder,
         ao_id,
     )
     .fetch_one(tx.conn())
     .await
     .doing("checking who holds an AO")
+}
+
+/// Stamps a folder of another drive of the company: its next run gives up the AO.
+async fn restamp_in(tx: &mut Tx, company: CompanyId, drive_id: &str, folder: &str) -> Result<()> {
+    let Some(drive) = super::find(tx, company, drive_id).await? else { return Ok(()) };
+    let seq = super::next_seq(tx, drive.drive_no).await?;
+    restamp(tx, drive.drive_no, seq, &[folder.to_owned()]).await
 }
 
 /// Frees the AO references that a folder held, because it is no longer an AO's folder. Returns whether there

@@ -10,12 +10,15 @@ use crate::setup;
 
 const SMALL: u32 = 10_000;
 const LARGE: u32 = 1_000_000;
+/// Large enough that every buffer of an import fills up; memory is compared with this.
+const FULL: u32 = 100_000;
 const CHANGES: u32 = 100;
+const PROCESSES: [&str; 2] = ["sync-worker-1", "graph-connector"];
 const ROUNDS: u64 = 7;
 /// Goal: how much longer the large drive may take. Timer noise of some milliseconds is allowed on top.
 const RATIO: f64 = 1.5;
 const NOISE: f64 = 0.02;
-/// Goal: how much peak memory may grow from the small drive to the large one.
+/// Goal: how much peak memory may grow with ten times the items.
 const GROWTH: u64 = 4 * 1_048_576;
 
 struct Cost {
@@ -48,10 +51,11 @@ pub async fn measure(report: &mut Report) -> Result<()> {
         format!("< x {RATIO}"),
         large.seconds <= small.seconds * RATIO + NOISE,
     );
-    for (n, label) in ["sync-worker-1", "graph-connector"].into_iter().enumerate() {
-        let (less, more) = (small.memory[n], large.memory[n]);
+    let full = cost(FULL).await?;
+    for (n, label) in PROCESSES.into_iter().enumerate() {
+        let (less, more) = (full.memory[n], large.memory[n]);
         report.goal(
-            format!("(c) peak memory of {label}, large drive against small"),
+            format!("(c) peak memory of {label}, {LARGE} items against {FULL}"),
             format!("{} to {}", mib(more), mib(less)),
             "flat (+ 4 MiB)",
             more <= less + GROWTH,
@@ -74,8 +78,8 @@ async fn cost(items: u32) -> Result<Cost> {
     }
     tenant.compare(&platform).await?;
     let memory = [
-        platform.process("sync-worker-1")?.peak_memory()?,
-        platform.process("graph-connector")?.peak_memory()?,
+        platform.process(PROCESSES[0])?.peak_memory()?,
+        platform.process(PROCESSES[1])?.peak_memory()?,
     ];
     platform.stop().await?;
     let calls = runs.iter().map(|(calls, _)| *calls).max().unwrap_or_default();
