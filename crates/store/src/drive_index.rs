@@ -62,6 +62,22 @@ pub async fn find(tx: &mut Tx, company: CompanyId, drive_id: &str) -> Result<Opt
     }))
 }
 
+/// Notes the taxonomy of the places to come, unless there is one already.
+///
+/// # Errors
+/// As every statement.
+pub async fn adopt_taxonomy(tx: &mut Tx, drive_no: i64, fingerprint: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE drives SET taxonomy_fingerprint = $2 WHERE drive_no = $1 AND taxonomy_fingerprint IS NULL",
+        drive_no,
+        fingerprint,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("storing the taxonomy's fingerprint")
+    .map(drop)
+}
+
 /// Takes the next sequence number of the drive.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The document sync: a drive's index, and the documents derived from it.
 
 mod ao_scan;
+mod early;
 mod folders;
 mod project;
 mod report;

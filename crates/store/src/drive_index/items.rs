@@ -1,9 +1,12 @@
 //! Storing pages of the feed.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::drive::ItemChange;
 
 use super::IndexedDrive;
+use super::placement::Place;
 use crate::error::{Doing, Result};
 use crate::pool::Tx;
 
@@ -23,6 +26,7 @@ pub struct PageEffect {
 
 /// Stores a folded page (every id at most once). A property that the feed omitted keeps its stored value
 /// (see `ItemChange::laid_over`); a row that did not change is written once a round, for its generation.
+/// `places`: folders that are known to be new, with their place.
 ///
 /// # Errors
 /// As every statement.
@@ -32,22 +36,24 @@ pub async fn apply_page(
     generation: i64,
     seq: i64,
     page: &[ItemChange],
+    places: &BTreeMap<String, Place>,
 ) -> Result<PageEffect> {
-    let live = Columns::of(page.iter().filter(|i| !i.deleted));
+    let live = Columns::of(page.iter().filter(|i| !i.deleted), places);
     let mut effect = PageEffect::default();
     if !live.id.is_empty() {
         let written = sqlx::query!(
             r#"WITH written AS (
                 INSERT INTO drive_items AS cur (drive_no, item_id, company_id, parent_id, name, kind, size, e_tag,
                     c_tag, quick_xor_hash, mime_type, modified_at, malware, remote_drive_id,
-                    remote_item_id, generation, changed_seq)
+                    remote_item_id, generation, changed_seq, placement, path, ao_id, category, placed_seq)
                 SELECT $1, id, $2, parent_id, coalesce(name, ''), kind, size, e_tag, c_tag, hash, mime_type,
-                    modified_at, malware, remote_drive, remote_item, $3, $4
+                    modified_at, malware, remote_drive, remote_item, $3, $4, placement, path, ao_id, category,
+                    CASE WHEN placed THEN $4::bigint END
                 FROM UNNEST($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[],
                     $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::boolean[], $16::text[],
-                    $17::text[])
+                    $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::boolean[])
                     AS t (id, parent_id, name, kind, size, e_tag, c_tag, hash, mime_type, modified_at,
-                        malware, remote_drive, remote_item)
+                        malware, remote_drive, remote_item, placement, path, ao_id, category, placed)
                 ON CONFLICT (drive_no, item_id) DO UPDATE SET
                     parent_id = coalesce(excluded.parent_id, cur.parent_id),
                     name = coalesce(nullif(excluded.name, ''), cur.name),
@@ -106,6 +112,11 @@ pub async fn apply_page(
             &live.malware,
             &live.remote_drive as &[Option<String>],
             &live.remote_item as &[Option<String>],
+            &live.placement as &[Option<String>],
+            &live.path as &[Option<String>],
+            &live.ao as &[Option<String>],
+            &live.category as &[Option<String>],
+            &live.placed,
         )
         .fetch_one(tx.conn())
         .await
@@ -206,10 +217,15 @@ struct Columns {
     malware: Vec<bool>,
     remote_drive: Vec<Option<String>>,
     remote_item: Vec<Option<String>>,
+    placement: Vec<Option<String>>,
+    path: Vec<Option<String>>,
+    ao: Vec<Option<String>>,
+    category: Vec<Option<String>>,
+    placed: Vec<bool>,
 }
 
 impl Columns {
-    fn of<'a>(items: impl Iterator<Item = &'a ItemChange>) -> Self {
+    fn of<'a>(items: impl Iterator<Item = &'a ItemChange>, places: &BTreeMap<String, Place>) -> Self {
         let mut c = Columns::default();
         for item in items {
             c.id.push(item.id.as_str().to_owned());
@@ -225,6 +241,12 @@ impl Columns {
             c.malware.push(item.malware);
             c.remote_drive.push(item.remote_drive_id.as_ref().map(|id| id.as_str().to_owned()));
             c.remote_item.push(item.remote_item_id.as_ref().map(|id| id.as_str().to_owned()));
+            let place = places.get(item.id.as_str());
+            c.placement.push(place.and_then(|p| p.placement.clone()));
+            c.path.push(place.and_then(|p| p.path.clone()));
+            c.ao.push(place.and_then(|p| p.ao_id.clone()));
+            c.category.push(place.and_then(|p| p.category.clone()));
+            c.placed.push(place.is_some());
         }
         c
     }

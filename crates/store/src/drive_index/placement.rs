@@ -1,6 +1,6 @@
 //! Folders: where each stands in the taxonomy, worked out top down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::CompanyId;
 
@@ -77,6 +77,30 @@ pub async fn due(tx: &mut Tx, drive_no: i64, limit: i64) -> Result<Vec<DueFolder
                 ao_id: r.parent_ao,
                 category: r.parent_category,
             }),
+        })
+        .collect())
+}
+
+/// Which of these items the index has, with their place where they are folders whose place is up to date.
+///
+/// # Errors
+/// As every statement.
+pub async fn stored(tx: &mut Tx, drive_no: i64, ids: &[String]) -> Result<BTreeMap<String, Option<Place>>> {
+    let rows = sqlx::query!(
+        r#"SELECT item_id, placement, path, ao_id, category,
+               coalesce(kind IN ('root', 'folder') AND placed_seq >= changed_seq, false) AS "placed!"
+           FROM drive_items WHERE drive_no = $1 AND item_id = ANY($2)"#,
+        drive_no,
+        ids,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("reading places")?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let place = Place { placement: r.placement, path: r.path, ao_id: r.ao_id, category: r.category };
+            (r.item_id, r.placed.then_some(place))
         })
         .collect())
 }

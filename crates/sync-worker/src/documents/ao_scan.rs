@@ -1,6 +1,6 @@
 //! Reads the folders of one AO directly, categories in parallel, and reconciles by set difference.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use domain::drive::{ItemChange, ItemKind, fold_page};
 use domain::taxonomy::Taxonomy;
@@ -120,7 +120,7 @@ async fn store_page(
     let seq = drive_index::next_seq(&mut tx, drive.drive_no).await?;
     // Below the generation of any enumeration in progress: a scan must not vouch for an item that is deleted
     // before that enumeration gets to it.
-    items::apply_page(&mut tx, drive, drive.generation - 1, seq, &folded).await?;
+    items::apply_page(&mut tx, drive, drive.generation - 1, seq, &folded, &BTreeMap::new()).await?;
     report.quarantined += super::round::set_aside(&mut tx, drive, &folded, &page.poison).await?;
     report.items += count;
     steps.end_with_progress(tx, count, None).await

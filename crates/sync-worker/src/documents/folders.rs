@@ -96,7 +96,7 @@ async fn place(
 
 /// What a chunk did to the bindings of AO references to folders.
 #[derive(Debug, Default)]
-struct Bindings {
+pub(super) struct Bindings {
     /// Folders that hold their reference since this chunk.
     bound: BTreeSet<String>,
     /// Folders whose reference another one holds.
@@ -107,7 +107,15 @@ struct Bindings {
     freed: bool,
 }
 
-async fn place_of(
+impl Bindings {
+    /// Folders that lost their reference to another.
+    pub(super) fn into_displaced(self) -> Vec<String> {
+        self.displaced
+    }
+}
+
+/// Where a folder stands, below its parent's place.
+pub(super) async fn place_of(
     tx: &mut Tx,
     drive: &IndexedDrive,
     taxonomy: &Taxonomy,

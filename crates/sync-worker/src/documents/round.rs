@@ -8,10 +8,11 @@ use domain::ids::ItemId;
 use domain::taxonomy::Taxonomy;
 use job_runtime::JobError;
 use serde::{Deserialize, Serialize};
-use store::drive_index::{self, IndexedDrive, cursor, items};
+use store::drive_index::{self, IndexedDrive, cursor, items, placement};
 use store::quarantine::{self, NewQuarantine};
 use tokio::sync::mpsc;
 
+use super::early::place_new;
 use super::project::{Options, project};
 use super::report::{Report, SOURCE};
 use crate::connector::{Caller, Connector, ItemPage};
@@ -62,7 +63,7 @@ pub async fn read(
     options: RoundOptions<'_>,
     report: &mut Report,
 ) -> Result<(), JobError> {
-    let mut round = begin(steps, drive, options.full).await?;
+    let mut round = begin(steps, drive, options).await?;
     if round.delta_link.is_none() {
         walk_pages(steps, connector, by, drive, options, report, &mut round).await?;
     }
@@ -70,8 +71,17 @@ pub async fn read(
     finish(steps, drive, &round).await
 }
 
-async fn begin(steps: &mut Steps, drive: &IndexedDrive, full: bool) -> Result<Round, JobError> {
+async fn begin(
+    steps: &mut Steps,
+    drive: &IndexedDrive,
+    options: RoundOptions<'_>,
+) -> Result<Round, JobError> {
+    let full = options.full;
     let mut tx = steps.begin().await?;
+    if !drive.indexed {
+        // Folders are placed from the first page on; a drive with places of another taxonomy keeps its mark.
+        drive_index::adopt_taxonomy(&mut tx, drive.drive_no, &options.taxonomy.fingerprint()).await?;
+    }
     let stored = cursor::load(&mut tx, drive).await?;
     let resumed = stored.walk.and_then(|walk| serde_json::from_value::<Round>(walk).ok()).filter(|round| {
         // A forced run only continues an enumeration that it began itself.
@@ -116,7 +126,7 @@ async fn walk_pages(
             };
             let Some(first) = first else { continue 'fetcher };
             let batch = gather(first, &mut pages, options.batch_items);
-            let store = store_batch(steps, drive, round, batch, report);
+            let store = store_batch(steps, drive, options.taxonomy, round, batch, report);
             let step = alongside(store, fetch.as_mut(), &mut fetching).await?;
             match step {
                 WalkStep::Continue => {
@@ -206,6 +216,7 @@ fn gather(first: Fetched, pages: &mut mpsc::Receiver<Fetched>, limit: usize) -> 
 async fn store_batch(
     steps: &mut Steps,
     drive: &IndexedDrive,
+    taxonomy: &Taxonomy,
     round: &mut Round,
     batch: Vec<Fetched>,
     report: &mut Report,
@@ -232,7 +243,12 @@ async fn store_batch(
         let count = i64::try_from(folded.len()).unwrap_or(i64::MAX);
         let mut tx = steps.begin().await?;
         let seq = drive_index::next_seq(&mut tx, drive.drive_no).await?;
-        let effect = items::apply_page(&mut tx, drive, round.walk.generation(), seq, &folded).await?;
+        let early = place_new(&mut tx, drive, taxonomy, &folded, report).await?;
+        let effect =
+            items::apply_page(&mut tx, drive, round.walk.generation(), seq, &folded, &early.places).await?;
+        if !early.displaced.is_empty() {
+            placement::restamp(&mut tx, drive.drive_no, seq, &early.displaced).await?;
+        }
         report.quarantined += set_aside(&mut tx, drive, &folded, &poison).await?;
         let novel = effect.written + effect.tombstoned;
         for (next_link, delta_link, items) in facts {

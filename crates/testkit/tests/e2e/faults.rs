@@ -61,6 +61,7 @@ fn cases() -> Vec<Case> {
         case("401 in the middle", 3, 1, status(401)),
         case("404 in the middle", 3, 1, status(404)),
         case("400 in the middle", 3, 1, status(400)),
+        case("409 in the middle", 3, 2, status(409)),
         case("500 after the effect", 2, 2, json!({"kind": "status_after_commit", "status": 500})),
         case("reset before", 2, 3, json!({"kind": "reset", "at": "before"})),
         case("reset after", 2, 2, json!({"kind": "reset", "at": "after_commit"})),

@@ -1,5 +1,6 @@
 //! End to end: every service and the stand-in as processes, over the servers of `make test`.
 
+mod aos;
 mod campaign;
 mod changes;
 mod faults;

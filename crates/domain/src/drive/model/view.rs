@@ -20,6 +20,19 @@ pub enum DocumentKind {
     File,
     /// A package, such as a OneNote notebook.
     Package,
+    /// A shortcut to an item of another drive; what it points at is not synced from here.
+    Remote,
+}
+
+impl DocumentKind {
+    /// The stable name, as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Package => "package",
+            Self::Remote => "remote",
+        }
+    }
 }
 
 /// A document, as the table `documents` has it.
@@ -33,7 +46,7 @@ pub struct DocumentRow {
     pub path: String,
     /// The name, as the provider spells it.
     pub name: String,
-    /// File or package.
+    /// File, package or shortcut.
     pub kind: DocumentKind,
     /// Size in bytes.
     pub size: Option<i64>,
@@ -89,11 +102,6 @@ pub enum Anomaly {
         /// The file.
         item: ItemId,
     },
-    /// A shortcut to another drive inside an AO; what it points at is not synced from here.
-    Shortcut {
-        /// The shortcut.
-        item: ItemId,
-    },
 }
 
 /// What a drive amounts to under a taxonomy.
@@ -114,9 +122,9 @@ pub(super) fn of(model: &DriveModel, taxonomy: &Taxonomy) -> View {
     for item in model.live_items() {
         let kind = match item.kind {
             ItemKind::Root | ItemKind::Folder => continue,
-            ItemKind::File => Some(DocumentKind::File),
-            ItemKind::Package => Some(DocumentKind::Package),
-            ItemKind::Remote => None,
+            ItemKind::File => DocumentKind::File,
+            ItemKind::Package => DocumentKind::Package,
+            ItemKind::Remote => DocumentKind::Remote,
         };
         let Some(parent) = resolver.parent_of(item) else { continue };
         let Some(reference) = parent.placement.reference() else { continue };
@@ -124,10 +132,6 @@ pub(super) fn of(model: &DriveModel, taxonomy: &Taxonomy) -> View {
             continue;
         }
         let id = item.id.clone();
-        let Some(kind) = kind else {
-            view.anomalies.insert(Anomaly::Shortcut { item: id });
-            continue;
-        };
         let Some((reference, category)) = document_scope(&parent.placement) else {
             view.anomalies.insert(Anomaly::Uncategorised { item: id });
             continue;

@@ -77,10 +77,8 @@ async fn cost(items: u32) -> Result<Cost> {
         }
     }
     tenant.compare(&platform).await?;
-    let memory = [
-        platform.process(PROCESSES[0])?.peak_memory()?,
-        platform.process(PROCESSES[1])?.peak_memory()?,
-    ];
+    let memory =
+        [platform.process(PROCESSES[0])?.peak_memory()?, platform.process(PROCESSES[1])?.peak_memory()?];
     platform.stop().await?;
     let calls = runs.iter().map(|(calls, _)| *calls).max().unwrap_or_default();
     let mut seconds: Vec<f64> = runs.into_iter().map(|(_, seconds)| seconds).collect();

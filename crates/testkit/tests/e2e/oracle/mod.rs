@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use contracts::jobs::{SyncAo, SyncDrive, SyncMode, Trigger, drive_resource};
-use domain::drive::model::{Anomaly, DocumentKind, DriveModel};
+use domain::drive::model::{Anomaly, DriveModel};
 use domain::ids::CompanyId;
 use domain::names::name_key;
 use domain::taxonomy::Taxonomy;
@@ -175,7 +175,7 @@ impl<'a> World<'a> {
             .documents(&taxonomy)
             .into_iter()
             .map(|(id, row)| {
-                let kind = if row.kind == DocumentKind::File { "file" } else { "package" };
+                let kind = row.kind.as_str();
                 let document = Document {
                     onedrive_id: id.as_str().to_owned(),
                     reference: name_key(&row.reference),
@@ -191,9 +191,7 @@ impl<'a> World<'a> {
                 (document.onedrive_id.clone(), document)
             })
             .collect();
-        let mut found = documents_in(&self.sql, self.company.uuid(), &self.drive).await?;
-        // The model lists shortcuts as oddities, the table as documents of a kind of their own.
-        found.retain(|_, document| document.kind != "remote");
+        let found = documents_in(&self.sql, self.company.uuid(), &self.drive).await?;
         let difference = Difference::between(&expected, &found);
         ensure!(difference.is_empty(), "{difference}");
         self.compare_duplicates(&model, &taxonomy).await
