@@ -26,7 +26,7 @@ env: ## addresses as shell exports: eval "$$(make -s env)"
 test: ## everything: lint, unit, property, integration, end to end; ARGS="-p store" runs less
 	@scripts/test $(ARGS)
 
-chaos: ## the kill campaign, hundreds of drives; CHAOS_SEEDS=n CHAOS_SEED=s CHAOS_LARGE=n
+chaos: ## fault campaigns: jobs (CHAOS_JOBS_SEEDS=500), documents (CHAOS_SEEDS=300); CHAOS_SEED=s repeats
 	@scripts/chaos
 
 bench: ## all benchmarks, each with its ratio to a limit measured in the same run

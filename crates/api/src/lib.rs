@@ -1,6 +1,7 @@
 //! REST for operators and applications: everything that CONTRACT's table lists, described by
 //! `/openapi.json`. Nothing is done here but reading, and writing rows with the jobs that they cause.
 
+mod actor;
 mod config;
 mod connector;
 mod error;

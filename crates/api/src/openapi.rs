@@ -1,7 +1,6 @@
 //! The router and its description, from one list of routes.
 
 use axum::Router;
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -12,6 +11,10 @@ use web::problem::ProblemBody;
 
 use crate::routes;
 use crate::state::ApiState;
+
+/// The committed document, which a test compares with [`document`]: making it again at each start left its trees in
+/// the process's memory.
+const DESCRIPTION: &str = include_str!("../../../docs/openapi.json");
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,7 +28,9 @@ use crate::state::ApiState;
     tags(
         (name = "health", description = "Is it alive, and what ails it"),
         (name = "sync", description = "Start, watch and configure synchronisation"),
+        (name = "schedules", description = "What runs when, what ran, and what did not and why"),
         (name = "jobs", description = "The job ledger"),
+        (name = "queue", description = "Dead letters, parked jobs, and retries of many"),
         (name = "repair", description = "What needs a person: quarantine, parked runs, lasting failures"),
         (name = "data", description = "AOs, documents, drives"),
         (name = "providers", description = "Credentials, subscriptions, caches"),
@@ -37,9 +42,7 @@ struct Description;
 /// The API with the layers of the kit around it.
 pub fn router(state: ApiState, kit: KitConfig) -> Router {
     let (router, _) = routes::all().split_for_parts();
-    // As text: the tree would stay in memory for as long as the process lives.
-    let description = Bytes::from(document().to_string());
-    let served = async move || ([(CONTENT_TYPE, "application/json")], description);
+    let served = async || ([(CONTENT_TYPE, "application/json")], DESCRIPTION);
     let router = router.route("/openapi.json", axum::routing::get(served)).with_state(state);
     layers(router, kit)
 }

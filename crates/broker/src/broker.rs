@@ -11,6 +11,7 @@ use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOption
 
 use crate::config::BrokerConfig;
 use crate::consumer::Consumer;
+use crate::depth::Depths;
 use crate::error::{BrokerError, Result, call};
 use crate::link::{Link, Purpose, Standing};
 use crate::publisher::Publisher;
@@ -33,7 +34,8 @@ pub struct Broker {
 
 impl Broker {
     /// A broker that connects when it is first used, and from then on stays connected: a watchdog task makes
-    /// broken connections anew and gives up silent ones. Its state is the hard dependency `broker`.
+    /// broken connections anew and gives up silent ones. Its state is the hard dependency `broker`; that the
+    /// server takes messages (no memory or disk alarm) is the soft dependency `broker_room`.
     pub fn new(
         config: &BrokerConfig,
         service: &str,
@@ -43,7 +45,9 @@ impl Broker {
     ) -> Self {
         chassis::metrics::describe(&crate::metrics::METRICS);
         let topology = Topology::new(&config.prefix);
-        let standing = Arc::new(Standing::new(health.dependency("broker", Need::Hard)));
+        // Blocked, a process still consumes: it is degraded, and restarting it would not help.
+        let room = health.dependency("broker_room", Need::Soft);
+        let standing = Arc::new(Standing::new(health.dependency("broker", Need::Hard), room));
         let link = |purpose| {
             let life = (tasks.clone(), shutdown.clone());
             Arc::new(Link::new(
@@ -77,6 +81,11 @@ impl Broker {
     /// A consumer of a class of work, with at most `prefetch` unacknowledged deliveries.
     pub fn consumer(&self, queue: Queue, prefetch: u16) -> Consumer {
         Consumer::new(self.consume.clone(), self.topology.queue(queue), queue.name(), prefetch)
+    }
+
+    /// Asks how much waits in the queues.
+    pub fn depths(&self) -> Depths {
+        Depths::new(self.consume.clone(), self.topology.clone())
     }
 
     /// A consumer of the dead-letter queue.

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::time::pause;
-use futures::StreamExt;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use futures::{FutureExt, StreamExt};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, ErrorKind};
 
 use crate::delivery::Delivery;
+use crate::depth::{Depth, look};
 use crate::error::{Result, call};
 use crate::link::Link;
+use crate::watchdog::{Held, SUSPICIOUS, Watchdog};
 
 /// Deadline of each step of building a consumer.
 const BUILD: Duration = Duration::from_secs(10);
-/// Silence after which the consumer asks whether it still is one.
-const SILENCE: Duration = Duration::from_secs(15);
 /// Deadline of saying goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -29,21 +29,49 @@ pub struct Consumer {
     queue: String,
     /// Name without prefix.
     label: &'static str,
+    /// Deliveries held at most, as asked for.
+    full: u16,
+    /// The same for the present channel; less after [`Consumer::narrow`].
     prefetch: u16,
     open: Option<Open>,
     /// The last channel ended by itself.
     broken: bool,
+    watchdog: Watchdog,
 }
 
 #[derive(Debug)]
 struct Open {
     channel: Channel,
     stream: lapin::Consumer,
+    /// Deliveries that are not settled yet.
+    held: Held,
 }
 
 impl Consumer {
     pub(crate) fn new(link: Arc<Link>, queue: String, label: &'static str, prefetch: u16) -> Self {
-        Self { link, queue, label, prefetch, open: None, broken: false }
+        let watchdog = Watchdog::default();
+        Self { link, queue, label, full: prefetch, prefetch, open: None, broken: false, watchdog }
+    }
+
+    /// Lets the next channel hold at most so many deliveries (at least one): what a busy worker could only give
+    /// back, and the broker counts each time that it is given back (quorum queues, `x-delivery-count`).
+    pub fn narrow(&mut self, prefetch: u16) {
+        self.prefetch = prefetch.clamp(1, self.full);
+    }
+
+    /// Whether [`Consumer::narrow`] is in effect.
+    pub fn is_narrow(&self) -> bool {
+        self.prefetch < self.full
+    }
+
+    /// Lets the next channel hold as many deliveries as asked for at first.
+    pub fn widen(&mut self) {
+        self.prefetch = self.full;
+    }
+
+    /// Tells this consumer from elsewhere that work is due.
+    pub fn watchdog(&self) -> Watchdog {
+        self.watchdog.clone()
     }
 
     /// The next message; `None` once the process drains. Safe to drop and call again.
@@ -61,21 +89,52 @@ impl Consumer {
                 biased;
                 () = draining.cancelled() => return None,
                 item = open.stream.next() => match item {
-                    Some(Ok(delivery)) => return Some(Delivery::new(delivery, self.label)),
+                    Some(Ok(delivery)) => {
+                        self.watchdog.alive();
+                        return Some(Delivery::new(delivery, self.label, open.held.clone()));
+                    }
                     Some(Err(error)) => cause_of(&error),
                     None => "cancelled",
                 },
-                () = pause(SILENCE) => match Box::pin(self.still_consuming()).await {
-                    Ok(true) => continue,
-                    Ok(false) => "not_registered",
+                () = self.watchdog.due() => {
+                    if open.held.number() >= u32::from(self.prefetch) || !self.watchdog.bites() {
+                        continue;
+                    }
+                    "silent"
+                }
+                () = pause(SUSPICIOUS) => match Box::pin(self.depth()).await {
+                    Ok(depth) if depth.consumers == 0 => "not_registered",
+                    // Other consumers may be slow to take them; this one has room and gets none.
+                    Ok(depth) if depth.ready > 0 && self.has_room() && self.watchdog.bites() => "silent",
+                    Ok(_) => continue,
                     Err(_) => "no_answer",
                 },
             };
-            tracing::warn!(queue = self.label, cause, "the consumer ended, building it anew");
-            metrics::counter!("consumer_rebuilt_total", "queue" => self.label, "cause" => cause).increment(1);
-            self.open = None;
-            self.broken = true;
+            self.ended(cause);
         }
+    }
+
+    /// The next message if one has arrived already, from the channel of the last one; never waits.
+    pub fn ready(&mut self) -> Option<Delivery> {
+        let open = self.open.as_mut()?;
+        let item = open.stream.next().now_or_never()?;
+        match item {
+            Some(Ok(delivery)) => {
+                self.watchdog.alive();
+                return Some(Delivery::new(delivery, self.label, open.held.clone()));
+            }
+            Some(Err(error)) => self.ended(cause_of(&error)),
+            None => self.ended("cancelled"),
+        }
+        None
+    }
+
+    /// The channel ended by itself; the next call of [`Consumer::next`] builds another.
+    fn ended(&mut self, cause: &'static str) {
+        tracing::warn!(queue = self.label, cause, "the consumer ended, building it anew");
+        metrics::counter!("consumer_rebuilt_total", "queue" => self.label, "cause" => cause).increment(1);
+        self.open = None;
+        self.broken = true;
     }
 
     /// Closes the channel: every message that was not acknowledged goes back to the queue, for others. The
@@ -104,17 +163,21 @@ impl Consumer {
         let open = link.until_up(|| build(link, queue, prefetch, broken)).await?;
         self.open = Some(open);
         self.broken = false;
+        self.watchdog.alive();
         tracing::info!(queue = self.label, prefetch, "consuming");
         Some(())
     }
 
-    /// Asks the server, on the consumer's own channel, whether the queue is there and has a consumer.
-    async fn still_consuming(&self) -> Result<bool> {
-        let Some(open) = &self.open else { return Ok(true) };
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let asked = open.channel.queue_declare(self.queue.as_str().into(), options, FieldTable::default());
-        let queue = call("looking at a queue", BUILD, asked).await?;
-        Ok(queue.consumer_count() > 0)
+    /// Asks the server, on the consumer's own channel, about the queue.
+    async fn depth(&self) -> Result<Depth> {
+        match &self.open {
+            Some(open) => look(&open.channel, &self.queue).await,
+            None => Ok(Depth { ready: 0, consumers: 1 }),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.held.number() < u32::from(self.prefetch))
     }
 }
 
@@ -127,12 +190,19 @@ async fn build(link: &Link, queue: &str, prefetch: u16, broken: bool) -> Result<
     let consumed =
         channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
     let stream = call("consuming", BUILD, consumed).await?;
-    Ok(Open { channel, stream })
+    Ok(Open { channel, stream, held: Held::default() })
 }
 
 fn cause_of(error: &lapin::Error) -> &'static str {
     match error.kind() {
+        // The server waited longer than its consumer_timeout and closes the channel, with this text only.
+        ErrorKind::ProtocolError(error)
+            if error.get_id() == 406 && error.to_string().contains("timed out") =>
+        {
+            "ack_timeout"
+        }
         ErrorKind::ProtocolError(error) if error.get_id() == 406 => "precondition_failed",
+        ErrorKind::ProtocolError(error) if error.get_id() == 404 => "not_found",
         ErrorKind::ProtocolError(_) => "protocol_error",
         ErrorKind::MissingHeartbeatError => "missing_heartbeat",
         _ => "connection_lost",

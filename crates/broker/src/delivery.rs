@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::call;
 use crate::headers;
+use crate::watchdog::Held;
 
 /// Deadline of an acknowledgement.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -19,11 +20,13 @@ const SETTLE: Duration = Duration::from_secs(5);
 pub struct Delivery {
     inner: lapin::message::Delivery,
     queue: &'static str,
+    held: Held,
 }
 
 impl Delivery {
-    pub(crate) fn new(inner: lapin::message::Delivery, queue: &'static str) -> Self {
-        Self { inner, queue }
+    pub(crate) fn new(inner: lapin::message::Delivery, queue: &'static str, held: Held) -> Self {
+        held.delivered(inner.delivery_tag);
+        Self { inner, queue, held }
     }
 
     /// The body.
@@ -82,6 +85,18 @@ impl Delivery {
         self.settled(sent)
     }
 
+    /// Takes this message and every one delivered before it on its channel off the queue, those excepted that were
+    /// settled already. False as for [`Delivery::ack`].
+    pub async fn ack_through(&self) -> bool {
+        let options = BasicAckOptions { multiple: true };
+        let sent = call("acknowledging", SETTLE, self.inner.acker.ack(options)).await;
+        let sent = self.settled(sent);
+        if sent {
+            self.held.settled_through(self.tag());
+        }
+        sent
+    }
+
     /// Sends the message to the dead-letter exchange. False as for [`Delivery::ack`].
     pub async fn reject(&self) -> bool {
         let options = BasicRejectOptions { requeue: false };
@@ -91,7 +106,10 @@ impl Delivery {
 
     fn settled(&self, sent: crate::Result<bool>) -> bool {
         let reason = match sent {
-            Ok(true) => return true,
+            Ok(true) => {
+                self.held.settled(self.tag());
+                return true;
+            }
             Ok(false) => "its channel is gone".to_owned(),
             Err(error) => chassis::telemetry::chain(&error),
         };

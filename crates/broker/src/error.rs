@@ -38,12 +38,32 @@ pub enum BrokerError {
         #[source]
         source: lapin::Error,
     },
+    /// The server takes no messages now (memory or disk alarm): nothing was sent.
+    #[error("RabbitMQ blocks publishing: {reason}")]
+    Blocked {
+        /// What the server said.
+        reason: String,
+    },
     /// The URL cannot be read any more (its file changed).
     #[error("AMQP_URL is not an AMQP URL")]
     Url,
     /// Only a prefixed topology may be deleted.
     #[error("the topology without a prefix is not deleted")]
     NotPrefixed,
+}
+
+/// Reply code of a server's refusal; `None` for other errors.
+pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}
+
+/// Whether the server closed a channel only, not the connection.
+pub(crate) fn is_soft(error: &lapin::Error) -> bool {
+    use lapin::protocol::AMQPErrorKind::Soft;
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if matches!(error.kind(), Soft(_)))
 }
 
 /// Runs a lapin call under a deadline.

@@ -13,7 +13,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::{Mutex, Notify};
 
-use crate::error::{BrokerError, Result, call};
+use crate::error::{BrokerError, Result, call, is_soft};
 use crate::topology::Topology;
 
 /// Deadline of TCP, TLS and AMQP handshakes together.
@@ -46,7 +46,11 @@ impl Purpose {
 #[derive(Debug)]
 pub(crate) struct Standing {
     dependency: Dependency,
+    /// The server takes messages.
+    room: Dependency,
     links: SyncMutex<[State; 2]>,
+    /// What the server said when it blocked each connection.
+    blocked: SyncMutex<[Option<String>; 2]>,
 }
 
 /// What is known of one connection.
@@ -59,8 +63,29 @@ enum State {
 }
 
 impl Standing {
-    pub(crate) fn new(dependency: Dependency) -> Self {
-        Self { dependency, links: SyncMutex::default() }
+    pub(crate) fn new(dependency: Dependency, room: Dependency) -> Self {
+        room.up();
+        Self { dependency, room, links: SyncMutex::default(), blocked: SyncMutex::default() }
+    }
+
+    /// Notes that the server blocks a connection, for this reason, or no longer.
+    fn block(&self, purpose: Purpose, reason: Option<String>) {
+        metrics::gauge!("broker_blocked", "connection" => purpose.as_str()).set(if reason.is_some() {
+            1.0
+        } else {
+            0.0
+        });
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        blocked[purpose as usize] = reason;
+        match blocked.iter().flatten().next() {
+            Some(reason) => self.room.down(format!("RabbitMQ blocks publishing: {reason}")),
+            None => self.room.up(),
+        }
+    }
+
+    /// Why the server blocks the connection now.
+    pub(crate) fn blocked(&self, purpose: Purpose) -> Option<String> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner)[purpose as usize].clone()
     }
 
     pub(crate) fn dependency(&self) -> &Dependency {
@@ -143,6 +168,11 @@ impl Link {
         &self.shutdown
     }
 
+    /// Why the server blocks this connection now.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        self.standing.blocked(self.purpose)
+    }
+
     /// The connection, made and given its topology when there is none that works.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>> {
         let mut slot = self.slot.lock().await;
@@ -159,6 +189,8 @@ impl Link {
                 Ok(connection)
             }
             Err(error) => {
+                metrics::counter!("broker_connect_failures_total", "connection" => self.purpose.as_str())
+                    .increment(1);
                 self.standing.down(self.purpose, &chassis::telemetry::chain(&error));
                 Err(error)
             }
@@ -218,8 +250,7 @@ impl Link {
         let (purpose, standing) = (self.purpose, self.standing.clone());
         let draining = self.shutdown.draining();
         self.tasks.spawn("broker-events", async move {
-            let blocked = metrics::gauge!("broker_blocked", "connection" => purpose.as_str());
-            blocked.set(0.0);
+            standing.block(purpose, None);
             loop {
                 let event = tokio::select! {
                     () = draining.cancelled() => return,
@@ -227,23 +258,25 @@ impl Link {
                 };
                 match event {
                     Some(Event::ConnectionBlocked(reason)) => {
-                        blocked.set(1.0);
                         tracing::warn!(
                             connection = purpose.as_str(),
                             reason,
                             "RabbitMQ blocks the connection"
                         );
+                        standing.block(purpose, Some(reason));
                     }
                     Some(Event::ConnectionUnblocked) => {
-                        blocked.set(0.0);
+                        standing.block(purpose, None);
                         tracing::info!(connection = purpose.as_str(), "RabbitMQ unblocked the connection");
                     }
-                    Some(Event::Error(error)) => {
-                        // Perhaps of one channel only; then the next probe finds the connection well.
-                        standing.down(purpose, &error.to_string());
-                    }
+                    // A fault of one channel, which its user mends, is none of the connection.
+                    Some(Event::Error(error)) if is_soft(&error) => {}
+                    Some(Event::Error(error)) => standing.down(purpose, &error.to_string()),
                     Some(_) => {}
-                    None => return,
+                    None => {
+                        standing.block(purpose, None);
+                        return;
+                    }
                 }
             }
         });

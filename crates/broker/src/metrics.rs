@@ -3,13 +3,15 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this crate, for [`chassis::metrics::describe`].
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 11] = [
     metric("broker_blocked", Kind::Gauge, "1 while the broker blocks the connection (memory or disk alarm)."),
     metric(
         "broker_connections_total",
         Kind::Counter,
         "Connections made, by purpose; more than one is a rebuild.",
     ),
+    metric("broker_connect_failures_total", Kind::Counter, "Failed attempts to connect, by purpose."),
+    metric("broker_queue_missing_total", Kind::Counter, "Queues found deleted and declared again, by queue."),
     metric(
         "broker_connection_faults_total",
         Kind::Counter,

@@ -1,27 +1,29 @@
-//! Publishing in windows, with confirms.
+//! Publishing with confirms, a bounded number in flight.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::trace::TraceContext;
-use futures::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::error::{Result, call};
+use crate::error::{BrokerError, Result, call};
 use crate::headers;
 use crate::link::Link;
 use crate::reconcile::{Answer, Fate, fates};
+use crate::spans;
 
 /// Messages in flight on the channel.
 const WINDOW: usize = 200;
 /// Deadline for handing one message to the connection: longer means that it is blocked.
 const SEND: Duration = Duration::from_secs(5);
-/// Deadline for the confirms of a window, from its last message on.
-const CONFIRM: Duration = Duration::from_secs(15);
+/// Deadline for a whole batch: what is not confirmed then is of unknown fate.
+const BATCH: Duration = Duration::from_secs(10);
 /// AMQP delivery mode of a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
@@ -53,40 +55,39 @@ impl Publisher {
         Self { link, exchange, channel: Mutex::default() }
     }
 
-    /// Publishes the messages and says what became of each, in their order. After a fault the rest of the
-    /// batch is [`Fate::Unknown`], whether it was sent or not: publish it again under the same ids.
+    /// Publishes the messages and says what became of each, in their order. Takes ten seconds at most; after a
+    /// fault the rest of the batch is [`Fate::Unknown`], whether it was sent or not: publish it again under the
+    /// same ids.
     ///
     /// # Errors
-    /// When there is no channel to publish on: nothing was sent.
+    /// [`BrokerError::Blocked`] while the server takes no messages, and when there is no channel to publish on:
+    /// nothing was sent.
     pub async fn publish_batch(&self, messages: &[Outgoing]) -> Result<Vec<Fate>> {
+        if let Some(reason) = self.link.blocked() {
+            return Err(BrokerError::Blocked { reason });
+        }
         let mut slot = self.channel.lock().await;
+        let channel = match slot.take().filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => Box::pin(self.open()).await?,
+        };
         let span = tracing::info_span!(
             "publish",
-            otel.name = "publish jobs",
-            otel.kind = "producer",
+            otel.name = format!("publish {}", self.exchange),
+            otel.kind = "client",
             messaging.system = "rabbitmq",
             messaging.operation.name = "publish",
             messaging.operation.type = "send",
             messaging.destination.name = %self.exchange,
             messaging.batch.message_count = messages.len(),
         );
-        let mut all = Vec::with_capacity(messages.len());
-        for window in messages.chunks(WINDOW) {
-            let channel = match slot.take().filter(|channel| channel.status().connected()) {
-                Some(channel) => channel,
-                None if all.is_empty() => Box::pin(self.open()).await?,
-                None => break,
-            };
-            let fates = self.publish_window(&channel, window).instrument(span.clone()).await;
-            // A message of unknown fate may still be answered, into the next window: use another channel.
-            if !fates.contains(&Fate::Unknown) {
-                *slot = Some(channel);
-            }
-            all.extend(fates);
+        let fates = self.publish_all(&channel, messages).instrument(span).await;
+        // A message of unknown fate may still be answered, into the next batch: use another channel.
+        if !fates.contains(&Fate::Unknown) {
+            *slot = Some(channel);
         }
-        all.resize(messages.len(), Fate::Unknown);
-        count(&all);
-        Ok(all)
+        count(&fates);
+        Ok(fates)
     }
 
     async fn open(&self) -> Result<Channel> {
@@ -95,54 +96,76 @@ impl Publisher {
         Ok(channel)
     }
 
-    async fn publish_window(&self, channel: &Channel, window: &[Outgoing]) -> Vec<Fate> {
-        let mut confirms = Vec::with_capacity(window.len());
-        for message in window {
+    async fn publish_all(&self, channel: &Channel, messages: &[Outgoing]) -> Vec<Fate> {
+        let mut answers = Answers::new(messages.len());
+        for message in messages {
+            if answers.in_flight.len() >= WINDOW {
+                answers.oldest().await;
+            }
+            if answers.ends_at <= Instant::now() {
+                break;
+            }
             match call("publishing", SEND, self.publish(channel, message)).await {
-                Ok(confirm) => confirms.push(confirm),
+                Ok(confirm) => answers.in_flight.push_back(confirm),
                 Err(error) => {
                     tracing::warn!(error = chassis::telemetry::chain(&error), "publishing stopped");
                     break;
                 }
             }
         }
-        let (mut answers, returned) = collect(confirms).await;
-        answers.resize(window.len(), None);
-        let ids: Vec<&str> = window.iter().map(|message| message.message_id.as_str()).collect();
-        fates(&ids, &answers, &returned)
+        while !answers.in_flight.is_empty() {
+            answers.oldest().await;
+        }
+        answers.known.resize(messages.len(), None);
+        let ids: Vec<&str> = messages.iter().map(|message| message.message_id.as_str()).collect();
+        fates(&ids, &answers.known, &answers.returned)
     }
 
     async fn publish(&self, channel: &Channel, message: &Outgoing) -> lapin::Result<PublisherConfirm> {
+        let (span, trace) = spans::of_message(&self.exchange, message);
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into())
             .with_message_id(message.message_id.as_str().into())
-            .with_headers(headers::outgoing(&message.trace, message.company));
+            .with_headers(headers::outgoing(&trace, message.company));
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (self.exchange.as_str().into(), message.routing_key.as_str().into());
-        channel.basic_publish(exchange, key, options, &message.body, properties).await
+        channel.basic_publish(exchange, key, options, &message.body, properties).instrument(span).await
     }
 }
 
-/// What the confirms said, and the ids of all messages that came back with them.
-async fn collect(confirms: Vec<PublisherConfirm>) -> (Vec<Option<Answer>>, Vec<Option<String>>) {
-    let ends_at = tokio::time::Instant::now() + CONFIRM;
-    let waits = confirms.into_iter().map(|confirm| tokio::time::timeout_at(ends_at, confirm));
-    let mut returned = Vec::new();
-    let mut answers = Vec::new();
-    for outcome in join_all(waits).await {
-        let (answer, message) = match outcome {
+/// What the confirms of a batch said, and the ids of all messages that came back with them.
+struct Answers {
+    known: Vec<Option<Answer>>,
+    returned: Vec<Option<String>>,
+    in_flight: VecDeque<PublisherConfirm>,
+    ends_at: Instant,
+}
+
+impl Answers {
+    fn new(messages: usize) -> Self {
+        Self {
+            known: Vec::with_capacity(messages),
+            returned: Vec::new(),
+            in_flight: VecDeque::with_capacity(WINDOW),
+            ends_at: Instant::now() + BATCH,
+        }
+    }
+
+    /// Waits for the confirm that has been in flight longest.
+    async fn oldest(&mut self) {
+        let Some(confirm) = self.in_flight.pop_front() else { return };
+        let (answer, message) = match timeout_at(self.ends_at, confirm).await {
             Ok(Ok(Confirmation::Ack(message))) => (Some(Answer::Ack), message),
             Ok(Ok(Confirmation::Nack(message))) => (Some(Answer::Nack), message),
             // Without confirms nothing is known; an error or a late confirm says as much.
             Ok(Ok(Confirmation::NotRequested) | Err(_)) | Err(_) => (None, None),
         };
-        answers.push(answer);
-        returned.extend(
+        self.known.push(answer);
+        self.returned.extend(
             message.map(|message| message.properties.message_id().as_ref().map(|id| id.as_str().to_owned())),
         );
     }
-    (answers, returned)
 }
 
 fn count(fates: &[Fate]) {

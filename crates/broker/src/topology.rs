@@ -11,9 +11,9 @@ use contracts::bell::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE};
 use contracts::jobs::Queue;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ErrorKind, ExchangeKind};
+use lapin::{Channel, ExchangeKind};
 
-use crate::error::{BrokerError, Result, call};
+use crate::error::{BrokerError, Result, call, reply_code};
 
 /// Deadline of each declaration.
 const DECLARE: Duration = Duration::from_secs(10);
@@ -128,13 +128,6 @@ fn explain(error: BrokerError, name: &str) -> BrokerError {
             BrokerError::Inequivalent { name: name.to_owned(), source }
         }
         other => other,
-    }
-}
-
-fn reply_code(error: &lapin::Error) -> Option<u16> {
-    match error.kind() {
-        ErrorKind::ProtocolError(error) => Some(error.get_id()),
-        _ => None,
     }
 }
 

@@ -76,6 +76,11 @@ impl TraceContext {
         self.traceparent.as_deref()?.trim().get(3..35)
     }
 
+    /// Whether someone records the trace.
+    pub fn is_sampled(&self) -> bool {
+        self.span_context().is_some_and(|context| context.is_sampled())
+    }
+
     /// Makes `span` a child of this context. Call it right after the span was made: a span that has
     /// been entered, logged in or asked for its context keeps the parent that it had.
     pub fn set_as_parent_of(&self, span: &tracing::Span) {

@@ -1,13 +1,15 @@
 //! Job kinds: typed, versioned payloads.
 
 mod documents;
+mod housekeeping;
 mod maintenance;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use documents::{BatchId, EnsureDriveSubscription, SyncAo, SyncDrive, SyncMode, Trigger, drive_resource};
-pub use maintenance::{PurgeFinished, SweepDrives};
+pub use housekeeping::{CleanExpiredChannels, CleanQueue, RenewChannels};
+pub use maintenance::{PurgeFinished, RetryDeadLetters, SweepDrives};
 
 /// Classes of work, one quorum queue each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +40,17 @@ impl Queue {
             Queue::Maintenance => "jobs.maintenance",
             Queue::Audit => "jobs.audit",
         }
+    }
+
+    /// The queue with this name.
+    pub fn of_name(name: &str) -> Option<Queue> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+
+    /// The queue that takes messages of this kind, by its first word; `None` when no queue does.
+    pub fn of_kind(kind: &str) -> Option<Queue> {
+        let class = kind.split('.').next().unwrap_or_default();
+        Self::ALL.into_iter().find(|queue| queue.binding().strip_suffix(".#") == Some(class))
     }
 
     /// Pattern that binds the queue to exchange `jobs`.
@@ -73,10 +86,11 @@ pub trait JobPayload: Serialize + DeserializeOwned + Send + Sync + 'static {
         if version != Self::VERSION {
             return Err(PayloadError::UnknownVersion { kind: Self::KIND.to_owned(), version });
         }
-        serde_json::from_value(payload).map_err(|source| PayloadError::Malformed {
+        serde_path_to_error::deserialize(payload).map_err(|error| PayloadError::Malformed {
             kind: Self::KIND.to_owned(),
             version,
-            source,
+            path: Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default(),
+            source: error.into_inner(),
         })
     }
 }
@@ -105,6 +119,8 @@ pub enum PayloadError {
         kind: String,
         /// The version found.
         version: i16,
+        /// The member at fault, such as `mode`; empty when it is the payload as a whole.
+        path: String,
         /// What the decoder said.
         #[source]
         source: serde_json::Error,
@@ -122,6 +138,10 @@ pub fn validate(kind: &str, version: i16, payload: Value) -> Result<(), PayloadE
         EnsureDriveSubscription::KIND => EnsureDriveSubscription::decode(version, payload).map(drop),
         SweepDrives::KIND => SweepDrives::decode(version, payload).map(drop),
         PurgeFinished::KIND => PurgeFinished::decode(version, payload).map(drop),
+        RetryDeadLetters::KIND => RetryDeadLetters::decode(version, payload).map(drop),
+        CleanQueue::KIND => CleanQueue::decode(version, payload).map(drop),
+        RenewChannels::KIND => RenewChannels::decode(version, payload).map(drop),
+        CleanExpiredChannels::KIND => CleanExpiredChannels::decode(version, payload).map(drop),
         _ => Err(PayloadError::UnknownKind { kind: kind.to_owned() }),
     }
 }

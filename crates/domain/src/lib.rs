@@ -2,15 +2,19 @@
 
 pub mod breaker;
 pub mod drive;
+pub mod explain;
+pub mod fairness;
 pub mod ids;
 pub mod job;
 pub mod names;
 pub mod quickxor;
+pub mod redact;
 pub mod retry;
 pub mod schedule;
 pub mod taxonomy;
 pub mod throttle;
 pub mod time;
+pub mod wave;
 
 #[cfg(test)]
 mod fixture;

@@ -2,15 +2,19 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::{GapInfo, Tz};
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 
+mod jitter;
 mod missed;
 
-pub use missed::{Decision, DecisionReason, MAX_LISTED, Missed, UnknownMissedPolicy};
+pub use jitter::share;
+pub use missed::{
+    Decision, DecisionReason, Due, MAX_COUNTED, MAX_LISTED, Missed, Omitted, UnknownMissedPolicy,
+};
 
 /// Why a schedule was refused.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +52,17 @@ pub enum ScheduleFault {
 
 /// A cron expression in a time zone.
 ///
-/// Daylight saving: a time of day that the spring change skips occurs at the first instant after
-/// the gap, and one that the autumn change repeats occurs once, at its first pass.
+/// Daylight saving: an expression that names hours is read from the clock on the wall. A time that the
+/// spring change skips occurs at the first instant after the gap (once, however many times were skipped
+/// there), and one that the autumn change repeats occurs once, at its first pass. An expression that runs
+/// in every hour goes by elapsed time: in both passes of a repeated hour, and not in a skipped one.
 #[derive(Clone)]
 pub struct CronExpr {
     text: String,
     tz: Tz,
     cron: Cron,
+    /// The hour field leaves no hour out.
+    every_hour: bool,
 }
 
 impl CronExpr {
@@ -77,7 +85,8 @@ impl CronExpr {
             Ok(cron) => cron,
             Err(source) => return Err(ScheduleFault::Syntax { expr: text, source }),
         };
-        let schedule = Self { text, tz, cron };
+        let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
+        let schedule = Self { text, tz, cron, every_hour };
         // Any starting point shows whether the date exists at all.
         if schedule.next_after(DateTime::UNIX_EPOCH).is_none() {
             return Err(ScheduleFault::Impossible { expr: schedule.text });
@@ -97,9 +106,39 @@ impl CronExpr {
 
     /// The first occurrence later than `t`; `None` only past the end of the calendar.
     pub fn next_after(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let next = self.cron.find_next_occurrence(&t.with_timezone(&self.tz), false).ok()?;
-        let next = next.with_timezone(&Utc);
-        (next > t).then_some(next)
+        if self.every_hour {
+            let next = self.cron.find_next_occurrence(&t.with_timezone(&self.tz), false).ok()?;
+            let next = next.with_timezone(&Utc);
+            return (next > t).then_some(next);
+        }
+        // A wall time that is not later than the one at `t` never stands for an instant later than `t`.
+        let mut wall = t.with_timezone(&self.tz).naive_local().with_nanosecond(0)?;
+        loop {
+            // UTC has no gaps: this reads the fields and nothing else.
+            wall = self.cron.find_next_occurrence(&wall.and_utc(), false).ok()?.naive_utc();
+            let instant = self.instant_of(wall)?;
+            if instant > t {
+                return Some(instant);
+            }
+        }
+    }
+
+    /// The instant at which the clock on the wall shows `wall` for the first time, or the first one after the
+    /// gap that `wall` lies in.
+    fn instant_of(&self, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
+        if let Some(instant) = self.tz.from_local_datetime(&wall).earliest() {
+            return Some(instant.with_timezone(&Utc));
+        }
+        GapInfo::new(&wall, &self.tz)?.end.map(|end| end.with_timezone(&Utc))
+    }
+
+    /// Whether the occurrence `t` stands for a time of day that the clock skipped.
+    pub fn after_gap(&self, t: DateTime<Utc>) -> bool {
+        let wall = t.with_timezone(&self.tz).naive_local();
+        let before = wall - TimeDelta::seconds(1);
+        !self.every_hour
+            && self.tz.from_local_datetime(&before).earliest().is_none()
+            && !self.cron.is_time_matching(&wall.and_utc()).unwrap_or(false)
     }
 
     /// The occurrences later than `from` up to `to`, at most `cap` of them, the earliest first.

@@ -5,20 +5,28 @@ use std::time::{Duration, Instant};
 
 use chassis::time::pause;
 use contracts::jobs::PayloadError;
-use domain::retry::Verdict;
+use domain::retry::{RetryPolicy, Verdict};
+use serde_json::Value;
 use store::jobs::Claim;
 use tracing::{Instrument, Span};
 
 use crate::conclude::{Conclusion, Written};
 use crate::context::JobContext;
 use crate::error::{Ending, JobError};
-use crate::handler::{AnyHandler, Outcome, unreadable};
-use crate::lease::Lease;
+use crate::handler::{AnyHandler, DEFAULT_RETRY, Outcome, Registered, unreadable};
+use crate::lease::{Hold, Lease};
 use crate::panics;
 use crate::runtime::Shared;
 
 /// Time that a handler has to end by itself once the job was asked to stop.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// A claimed job.
+pub(crate) struct Work {
+    pub(crate) claim: Arc<Claim>,
+    pub(crate) payload: Value,
+    pub(crate) lease: Lease,
+}
 
 /// How the handler's part ended.
 enum End {
@@ -32,50 +40,40 @@ enum End {
     CancelIgnored,
 }
 
-/// Runs a claimed attempt. `asked` is when the claim was sent.
-pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, asked: Instant, span: Span) {
-    let kind = shared.handlers.label(&claim.kind);
-    metrics::histogram!("job_queue_wait_seconds", "kind" => kind).record(claim.waited_seconds);
+/// Runs a claimed attempt.
+pub(crate) async fn run(shared: &Shared, work: Work, span: Span) {
+    let kind = shared.handlers.label(&work.claim.kind);
     let active = metrics::gauge!("worker_jobs_active");
     active.increment(1.0);
     let started = Instant::now();
-    let outcome = attempt(&shared, &claim, asked, kind).instrument(span).await;
-    metrics::histogram!("job_duration_seconds", "kind" => kind, "outcome" => outcome)
-        .record(started.elapsed().as_secs_f64());
+    let outcome = attempt(shared, work, kind).instrument(span).await;
+    measure(kind, outcome, started.elapsed());
     active.decrement(1.0);
 }
 
-async fn attempt(shared: &Arc<Shared>, claim: &Claim, asked: Instant, kind: &'static str) -> &'static str {
-    let lease = Lease::keep(shared, &claim.fence, asked);
-    let handler = shared.handlers.get(&claim.kind);
-    let end = match handler {
-        Some(handler) => drive(shared, handler, claim, &lease).await,
-        None => End::Returned(Err(unreadable(PayloadError::UnknownKind { kind: claim.kind.clone() }))),
+/// Counts an attempt.
+pub(crate) fn measure(kind: &'static str, outcome: &'static str, took: Duration) {
+    metrics::histogram!("job_duration_seconds", "kind" => kind, "outcome" => outcome)
+        .record(took.as_secs_f64());
+}
+
+async fn attempt(shared: &Shared, work: Work, kind: &'static str) -> &'static str {
+    let Work { claim, payload, lease } = work;
+    let hold = &lease.hold;
+    let (end, policy) = if let Some(Registered::Each(handler)) = shared.handlers.get(&claim.kind) {
+        (drive(shared, &**handler, &claim, payload, hold).await, handler.retry_policy())
+    } else {
+        let unknown = unreadable(PayloadError::UnknownKind { kind: claim.kind.clone() });
+        (End::Returned(Err(unknown)), DEFAULT_RETRY)
     };
     let conclusion = match end {
         End::Returned(Ok(Outcome::Committed)) => {
-            tracing::info!(kind, attempt = claim.attempt, "job succeeded");
+            tracing::debug!(kind, attempt = claim.attempt, "job succeeded");
             return "succeeded";
         }
         End::Returned(Ok(Outcome::Done(result))) => Conclusion::Succeed(result),
         End::Returned(Ok(Outcome::HandBack)) => Conclusion::HandBack,
-        End::Returned(Err(error)) => {
-            let Some(conclusion) = after_error(shared, claim, &lease, &error, handler) else {
-                metrics::counter!("stale_write_rejected_total").increment(1);
-                tracing::info!(kind, "the attempt had lost its job, nothing of it was written");
-                return "fenced";
-            };
-            tracing::warn!(
-                kind,
-                attempt = claim.attempt,
-                max_attempts = claim.max_attempts,
-                code = error.code(),
-                error = chassis::telemetry::chain(&error),
-                next = conclusion.label(),
-                "attempt failed"
-            );
-            conclusion
-        }
+        End::Returned(Err(error)) => return after_error(shared, &claim, hold, &error, policy, kind).await,
         End::LeaseLost => {
             metrics::counter!("jobs_interrupted_total", "cause" => "lease_lost").increment(1);
             return "lease_lost";
@@ -86,10 +84,22 @@ async fn attempt(shared: &Arc<Shared>, claim: &Claim, asked: Instant, kind: &'st
         }
         End::CancelIgnored => Conclusion::Cancel,
     };
-    match shared.conclude(claim, &conclusion, &lease.lost).await {
+    write(shared, &claim, hold, &conclusion, kind).await
+}
+
+/// Writes how an attempt ended; the label of the outcome.
+pub(crate) async fn write(
+    shared: &Shared,
+    claim: &Claim,
+    hold: &Hold,
+    conclusion: &Conclusion,
+    kind: &'static str,
+) -> &'static str {
+    match shared.conclude(claim, conclusion, hold).await {
         Written::Yes | Written::Probably => {
-            tracing::info!(kind, attempt = claim.attempt, outcome = conclusion.label(), "attempt ended");
-            conclusion.label()
+            let (attempt, outcome) = (claim.attempt, conclusion.label());
+            tracing::debug!(kind, job_id = %claim.fence.job, attempt, outcome, "attempt ended");
+            outcome
         }
         Written::Fenced => {
             metrics::counter!("stale_write_rejected_total").increment(1);
@@ -102,52 +112,88 @@ async fn attempt(shared: &Arc<Shared>, claim: &Claim, asked: Instant, kind: &'st
     }
 }
 
-/// What follows an error; `None` when the job is not ours any more.
-fn after_error(
+/// Writes what follows an error; the label of the outcome.
+pub(crate) async fn after_error(
     shared: &Shared,
     claim: &Claim,
-    lease: &Lease,
+    hold: &Hold,
     error: &JobError,
-    handler: Option<&Arc<dyn AnyHandler>>,
-) -> Option<Conclusion> {
+    policy: RetryPolicy,
+    kind: &'static str,
+) -> &'static str {
+    let Some(conclusion) = judge(claim, hold, error, policy) else {
+        metrics::counter!("stale_write_rejected_total").increment(1);
+        tracing::info!(kind, job_id = %claim.fence.job, "the attempt had lost its job, nothing of it was written");
+        return "fenced";
+    };
+    let span = Span::current();
+    span.record("error.type", error.code());
+    span.record("otel.status_code", "ERROR");
+    tracing::warn!(
+        kind,
+        job_id = %claim.fence.job,
+        attempt = claim.attempt,
+        max_attempts = claim.max_attempts,
+        code = error.code(),
+        error = chassis::telemetry::chain(error),
+        next = conclusion.label(),
+        "attempt failed"
+    );
+    write(shared, claim, hold, &conclusion, kind).await
+}
+
+/// What follows an error; `None` when the job is not ours any more.
+fn judge(claim: &Claim, hold: &Hold, error: &JobError, policy: RetryPolicy) -> Option<Conclusion> {
     let verdict = match error.ending() {
         Ending::Fenced => return None,
         // Whatever it failed with, it had been asked to stop.
-        _ if lease.cancel_requested.is_cancelled() => return Some(Conclusion::Cancel),
-        Ending::Cancelled if lease.lost.is_cancelled() => return None,
+        _ if hold.cancel_requested.is_cancelled() => return Some(Conclusion::Cancel),
+        Ending::Cancelled if hold.lost.is_cancelled() => return None,
         // It stopped unasked: an attempt like any other that did not finish.
         Ending::Cancelled => Verdict::Retry,
         Ending::Failed(verdict) => verdict,
     };
-    let policy = handler.map_or(domain::retry::RetryPolicy::ONEDRIVE, |handler| handler.retry_policy());
-    Some(Conclusion::of_failure(claim, error, verdict, policy, shared.host.clock.now()))
+    Some(Conclusion::of_failure(claim, error, verdict, policy))
+}
+
+/// The longest time that an attempt may take.
+pub(crate) fn limit(claim: &Claim) -> Duration {
+    Duration::from_secs(u64::from(claim.attempt_seconds.unsigned_abs()))
+}
+
+/// An attempt that took too long.
+pub(crate) fn too_long(limit: Duration) -> JobError {
+    JobError::retry("attempt_deadline", format!("the attempt took longer than its {} s", limit.as_secs()))
 }
 
 /// Runs the handler until it returns or must stop; dropped then, what it had not committed never happened.
-async fn drive(shared: &Arc<Shared>, handler: &Arc<dyn AnyHandler>, claim: &Claim, lease: &Lease) -> End {
-    let limit = Duration::from_secs(u64::from(claim.attempt_seconds.unsigned_abs()));
+async fn drive(
+    shared: &Shared,
+    handler: &dyn AnyHandler,
+    claim: &Arc<Claim>,
+    payload: Value,
+    hold: &Arc<Hold>,
+) -> End {
+    let limit = limit(claim);
     let shutdown = &shared.host.shutdown;
     let context = JobContext::new(
         claim.clone(),
         shared.store.clone(),
-        lease.cancelled.clone(),
+        hold.clone(),
         shutdown.draining(),
         Instant::now() + limit,
     );
     let ignored = async {
-        lease.cancel_requested.cancelled().await;
+        hold.cancel_requested.cancelled().await;
         pause(CANCEL_GRACE).await;
     };
     let stopping = shutdown.stopping();
     tokio::select! {
         biased;
-        () = lease.lost.cancelled() => End::LeaseLost,
-        result = panics::catch(handler.run(claim.version, claim.payload.clone(), context)) => End::Returned(result),
+        () = hold.lost.cancelled() => End::LeaseLost,
+        result = panics::catch(handler.run(claim.version, payload, context)) => End::Returned(result),
         () = stopping.cancelled() => End::Stopping,
         () = ignored => End::CancelIgnored,
-        () = pause(limit) => End::Returned(Err(JobError::retry(
-            "attempt_deadline",
-            format!("the attempt took longer than its {} s", limit.as_secs()),
-        ))),
+        () = pause(limit) => End::Returned(Err(too_long(limit))),
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chassis::time::{deadline, pause};
-use chrono::{DateTime, Utc};
 use domain::job::error_fingerprint;
 use domain::retry::{Next, ParkReason, RetryPolicy, Verdict};
 use rand::SeedableRng;
@@ -11,9 +10,9 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use store::StoreError;
 use store::jobs::{Claim, Failure};
-use tokio_util::sync::CancellationToken;
 
 use crate::error::JobError;
+use crate::lease::Hold;
 use crate::runtime::Shared;
 
 /// Deadline of one try to write.
@@ -28,8 +27,8 @@ pub(crate) enum Conclusion {
     Succeed(Value),
     /// Failed; another attempt follows.
     Retry {
-        /// Not before.
-        run_at: DateTime<Utc>,
+        /// Not before that much time has passed, on the database's clock: a worker's own may be wrong.
+        delay: Duration,
         /// Why.
         failure: Failure,
     },
@@ -78,13 +77,7 @@ impl Conclusion {
     }
 
     /// What follows a failed attempt: the error's verdict, the attempts left, the handler's delays.
-    pub(crate) fn of_failure(
-        claim: &Claim,
-        error: &JobError,
-        verdict: Verdict,
-        policy: RetryPolicy,
-        now: DateTime<Utc>,
-    ) -> Self {
+    pub(crate) fn of_failure(claim: &Claim, error: &JobError, verdict: Verdict, policy: RetryPolicy) -> Self {
         let failure = Failure {
             code: error.code().to_owned(),
             message: error.message().to_owned(),
@@ -94,7 +87,7 @@ impl Conclusion {
         let policy = RetryPolicy { max_attempts: claim.max_attempts.unsigned_abs(), ..policy };
         let mut rng = StdRng::from_seed(chassis::ids::random_bytes());
         match policy.next(claim.attempt.unsigned_abs(), verdict, &mut rng) {
-            Next::Wait(delay) => Conclusion::Retry { run_at: domain::time::after(now, delay), failure },
+            Next::Wait(delay) => Conclusion::Retry { delay, failure },
             Next::Park(reason) => Conclusion::Park { reason, failure },
             Next::Dead => Conclusion::Bury { failure },
         }
@@ -103,15 +96,13 @@ impl Conclusion {
 
 impl Shared {
     /// Writes the conclusion, trying again while the database is away and the lease holds.
-    pub(crate) async fn conclude(
-        &self,
-        claim: &Claim,
-        conclusion: &Conclusion,
-        lost: &CancellationToken,
-    ) -> Written {
+    pub(crate) async fn conclude(&self, claim: &Claim, conclusion: &Conclusion, hold: &Hold) -> Written {
         let mut unanswered = false;
         loop {
-            let error = match deadline("concluding", WRITE, self.write(claim, conclusion)).await {
+            hold.ending(true);
+            let written = deadline("concluding", WRITE, self.write(claim, conclusion)).await;
+            hold.ending(false);
+            let error = match written {
                 Ok(Ok(())) => return Written::Yes,
                 Ok(Err(StoreError::Fenced { .. })) if unanswered => return Written::Probably,
                 Ok(Err(StoreError::Fenced { .. })) => return Written::Fenced,
@@ -133,7 +124,7 @@ impl Shared {
                 "the end of the attempt is not written yet"
             );
             tokio::select! {
-                () = lost.cancelled() => return Written::No,
+                () = hold.lost.cancelled() => return Written::No,
                 () = pause(AGAIN) => {}
             }
         }
@@ -143,9 +134,11 @@ impl Shared {
         let fence = &claim.fence;
         let mut tx = self.store.tenant(fence.company).await?;
         match conclusion {
-            Conclusion::Succeed(result) => store::jobs::succeed(&mut tx, fence, result).await?,
-            Conclusion::Retry { run_at, failure } => {
-                store::jobs::retry(&mut tx, fence, claim.attempt, *run_at, failure).await?;
+            Conclusion::Succeed(result) => {
+                return store::jobs::succeed_and_commit(tx, fence, result).await;
+            }
+            Conclusion::Retry { delay, failure } => {
+                store::jobs::retry(&mut tx, fence, claim.attempt, *delay, failure).await?;
             }
             Conclusion::Park { reason, failure } => {
                 store::jobs::park(&mut tx, fence, claim.attempt, reason.as_str(), failure).await?;

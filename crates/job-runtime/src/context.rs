@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::error::JobError;
 use crate::handler::Outcome;
+use crate::lease::Hold;
 
 /// One attempt. Clones are the same attempt.
 #[derive(Debug, Clone)]
@@ -23,22 +24,22 @@ pub struct JobContext {
 
 #[derive(Debug)]
 struct Inner {
-    claim: Claim,
+    claim: Arc<Claim>,
     store: Store,
-    cancelled: CancellationToken,
+    hold: Arc<Hold>,
     draining: CancellationToken,
     ends_at: Instant,
 }
 
 impl JobContext {
     pub(crate) fn new(
-        claim: Claim,
+        claim: Arc<Claim>,
         store: Store,
-        cancelled: CancellationToken,
+        hold: Arc<Hold>,
         draining: CancellationToken,
         ends_at: Instant,
     ) -> Self {
-        Self { inner: Arc::new(Inner { claim, store, cancelled, draining, ends_at }) }
+        Self { inner: Arc::new(Inner { claim, store, hold, draining, ends_at }) }
     }
 
     /// The job.
@@ -117,7 +118,7 @@ impl JobContext {
     /// Cancelled when someone asked the job to stop, or when the lease is lost: end soon with
     /// [`JobError::cancelled`].
     pub fn cancelled(&self) -> CancellationToken {
-        self.inner.cancelled.clone()
+        self.inner.hold.cancelled.clone()
     }
 
     /// Cancelled when the process is about to end: a long job returns [`Outcome::HandBack`] after its next
@@ -167,13 +168,18 @@ impl JobContext {
         Ok(tx.commit().await?)
     }
 
-    /// Commits the job's last effect together with its "done" mark and result.
+    /// Commits the job's last effect together with its "done" mark and result, in one round trip.
     ///
     /// # Errors
     /// As [`JobContext::commit`].
-    pub async fn commit_done(&self, mut tx: Tx, result: &Value) -> Result<Outcome, JobError> {
-        store::jobs::succeed(&mut tx, self.fence(), result).await?;
-        tx.commit().await?;
-        Ok(Outcome::Committed)
+    pub async fn commit_done(&self, tx: Tx, result: &Value) -> Result<Outcome, JobError> {
+        self.inner.hold.ending(true);
+        match store::jobs::succeed_and_commit(tx, self.fence(), result).await {
+            Ok(()) => Ok(Outcome::Committed),
+            Err(error) => {
+                self.inner.hold.ending(false);
+                Err(error.into())
+            }
+        }
     }
 }

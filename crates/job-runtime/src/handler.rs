@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::context::JobContext;
 use crate::error::JobError;
+use crate::group::{AnyGroup, GroupHandler, TypedGroup};
 
 /// How a job went.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Delays of a handler that names none.
-const DEFAULT_RETRY: RetryPolicy = RetryPolicy {
+pub(crate) const DEFAULT_RETRY: RetryPolicy = RetryPolicy {
     max_attempts: 5,
     initial: Duration::from_secs(1),
     max: Duration::from_mins(5),
@@ -94,10 +95,28 @@ pub(crate) fn unreadable(error: PayloadError) -> JobError {
     }
 }
 
+/// How a kind is run.
+#[derive(Clone)]
+pub(crate) enum Registered {
+    /// Each job by itself.
+    Each(Arc<dyn AnyHandler>),
+    /// Many in one transaction.
+    Group(Arc<dyn AnyGroup>),
+}
+
+impl Registered {
+    fn queue(&self) -> Queue {
+        match self {
+            Registered::Each(handler) => handler.queue(),
+            Registered::Group(handler) => handler.queue(),
+        }
+    }
+}
+
 /// The handlers of a worker, by kind.
 #[derive(Clone, Default)]
 pub struct Handlers {
-    by_kind: BTreeMap<&'static str, Arc<dyn AnyHandler>>,
+    by_kind: BTreeMap<&'static str, Registered>,
 }
 
 impl Handlers {
@@ -109,7 +128,15 @@ impl Handlers {
     /// Adds a handler for its payload's kind, in place of an earlier one for the same kind.
     #[must_use]
     pub fn with<H: Handler>(mut self, handler: H) -> Self {
-        self.by_kind.insert(H::Payload::KIND, Arc::new(Typed(handler)));
+        self.by_kind.insert(H::Payload::KIND, Registered::Each(Arc::new(Typed(handler))));
+        self
+    }
+
+    /// Adds a handler that does many jobs of its payload's kind in one transaction, in place of an earlier one
+    /// for the same kind.
+    #[must_use]
+    pub fn with_group<H: GroupHandler>(mut self, handler: H) -> Self {
+        self.by_kind.insert(H::Payload::KIND, Registered::Group(Arc::new(TypedGroup(handler))));
         self
     }
 
@@ -123,7 +150,7 @@ impl Handlers {
         Queue::ALL.into_iter().filter(|queue| self.by_kind.values().any(|h| h.queue() == *queue)).collect()
     }
 
-    pub(crate) fn get(&self, kind: &str) -> Option<&Arc<dyn AnyHandler>> {
+    pub(crate) fn get(&self, kind: &str) -> Option<&Registered> {
         self.by_kind.get(kind)
     }
 

@@ -1,5 +1,6 @@
-//! From a delivery to a claim: the ledger decides what the bell is worth.
+//! From deliveries to claims: the ledger decides what the bells are worth.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,14 +8,12 @@ use broker::Delivery;
 use chassis::time::{deadline, pause};
 use chassis::wait::until_up;
 use contracts::bell::Bell;
-use domain::ids::{CompanyId, JobId};
+use domain::ids::JobId;
 use store::StoreError;
-use store::jobs::{Claim, ClaimOutcome};
+use store::jobs::{Claimed, claim_many};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::Span;
 
-use crate::attempt;
+use crate::dispatch;
 use crate::runtime::Shared;
 
 /// Deadline of one try to claim.
@@ -24,141 +23,138 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Refusals after which the message is dead-lettered: the database answers and will not have it.
 const MAX_REFUSALS: u32 = 3;
 
-/// What a delivery came to.
-enum Claimed {
-    /// An attempt of ours.
-    Attempt(Box<Claim>, Instant),
-    /// Nothing to do for this bell.
-    Nothing(&'static str),
-    /// It cannot be claimed at all.
-    Impossible,
-    /// The process ends before the job was claimed.
+/// A delivery and what it says.
+struct Rung {
+    delivery: Delivery,
+    job: JobId,
+    epoch: i64,
+}
+
+/// What a question to the ledger came to.
+enum Answer {
+    /// It answered, to a question sent then.
+    Claimed(Claimed, Instant),
+    /// It answers, but will not have this question.
+    Refused,
+    /// The process ends before it answered.
     Unclaimed,
 }
 
-/// Claims the job that a delivery rings for, acknowledges, and runs it. `unsettled` is dropped once the
-/// delivery needs its channel no more.
-pub(crate) async fn receive(
-    shared: Arc<Shared>,
-    delivery: Delivery,
-    permit: OwnedSemaphorePermit,
-    unsettled: TaskTrackerToken,
+/// Claims the jobs that these deliveries ring for in one transaction, acknowledges them, and starts the attempts.
+/// There is a permit for each delivery. What is neither acknowledged nor rejected at the end, because the
+/// process ends, goes back to the queue when the channel closes.
+pub(crate) async fn take(
+    shared: &Arc<Shared>,
+    queue: &'static str,
+    deliveries: Vec<Delivery>,
+    mut permits: Vec<OwnedSemaphorePermit>,
 ) {
-    let bell = match Bell::decode(delivery.body()) {
-        Ok(bell) => bell,
-        Err(error) => {
-            tracing::warn!(
-                queue = delivery.queue(),
-                routing_key = delivery.routing_key(),
-                error = %error,
-                "a message is not a bell, dead-lettering it"
-            );
-            delivery.reject().await;
-            return;
+    let mut rung = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        match Bell::decode(delivery.body()) {
+            Ok(bell) => rung.push(Rung { delivery, job: JobId(bell.job_id), epoch: bell.epoch }),
+            Err(error) => {
+                let (routing_key, error) = (delivery.routing_key(), error.to_string());
+                tracing::warn!(queue, routing_key, error, "a message is not a bell, dead-lettering it");
+                delivery.reject().await;
+            }
         }
-    };
-    let claimed = shared.claim(&bell).await;
-    match claimed {
-        Claimed::Attempt(claim, asked) => {
-            let span = process_span(&delivery, &claim);
-            delivery.ack().await;
-            drop((delivery, unsettled));
-            attempt::run(shared, *claim, asked, span).await;
-        }
-        Claimed::Nothing(why) => {
-            tracing::debug!(job_id = %bell.job_id, why, "nothing to do for a bell");
-            delivery.ack().await;
-        }
-        Claimed::Impossible => {
-            delivery.reject().await;
-        }
-        // Not acknowledged: it goes back to the queue when the channel closes.
-        Claimed::Unclaimed => {}
     }
-    drop(permit);
+    if rung.is_empty() {
+        return;
+    }
+    permits.truncate(rung.len());
+    match shared.claim(&rung).await {
+        Answer::Claimed(claimed, asked) => {
+            begin(shared, queue, claimed, asked, permits, &rung);
+            if let Some(last) = rung.last() {
+                // Batches of a channel come one after another: all up to this one are settled.
+                last.delivery.ack_through().await;
+            }
+        }
+        Answer::Refused => singly(shared, queue, rung, permits).await,
+        Answer::Unclaimed => {}
+    }
+}
+
+/// One bell at a time, so that the one which the ledger refuses takes no neighbour along.
+async fn singly(
+    shared: &Arc<Shared>,
+    queue: &'static str,
+    rung: Vec<Rung>,
+    mut permits: Vec<OwnedSemaphorePermit>,
+) {
+    'bells: for rung in rung {
+        let permit = permits.pop();
+        for refusals in 1..=MAX_REFUSALS {
+            match shared.claim(std::slice::from_ref(&rung)).await {
+                Answer::Claimed(claimed, asked) => {
+                    let permits = permit.into_iter().collect();
+                    begin(shared, queue, claimed, asked, permits, std::slice::from_ref(&rung));
+                    rung.delivery.ack().await;
+                    continue 'bells;
+                }
+                Answer::Refused if refusals < MAX_REFUSALS => pause(AGAIN).await,
+                Answer::Refused => {}
+                Answer::Unclaimed => return,
+            }
+        }
+        tracing::error!(job_id = %rung.job, "a job cannot be claimed, dead-lettering its bell");
+        rung.delivery.reject().await;
+    }
+}
+
+fn begin(
+    shared: &Arc<Shared>,
+    queue: &'static str,
+    claimed: Claimed,
+    asked: Instant,
+    permits: Vec<OwnedSemaphorePermit>,
+    rung: &[Rung],
+) {
+    let of: HashMap<JobId, &Delivery> = rung.iter().map(|rung| (rung.job, &rung.delivery)).collect();
+    for (job, outcome) in &claimed.rest {
+        tracing::debug!(job_id = %job, why = outcome.label(), "nothing to do for a bell");
+    }
+    metrics::counter!("job_claim_batches_total", "queue" => queue).increment(1);
+    dispatch::start(shared, queue, claimed.claims, asked, permits, |job| of.get(&job).copied());
 }
 
 impl Shared {
     /// Claims until the database says something.
-    async fn claim(&self, bell: &Bell) -> Claimed {
-        let mut refusals = 0;
+    async fn claim(&self, rung: &[Rung]) -> Answer {
+        let mut seen = HashSet::with_capacity(rung.len());
+        let bells: Vec<(JobId, i64)> =
+            rung.iter().map(|rung| (rung.job, rung.epoch)).filter(|bell| seen.insert(*bell)).collect();
         loop {
             if self.host.shutdown.has_begun() {
-                return Claimed::Unclaimed;
+                return Answer::Unclaimed;
             }
             let asked = Instant::now();
-            let error = match deadline("claiming", CLAIM, self.try_claim(bell)).await {
-                Ok(Ok(ClaimOutcome::Claimed(claim))) => return Claimed::Attempt(claim, asked),
-                Ok(Ok(ClaimOutcome::Gone)) => return Claimed::Nothing("gone"),
-                Ok(Ok(ClaimOutcome::Stale)) => return Claimed::Nothing("stale"),
-                Ok(Ok(ClaimOutcome::Waiting)) => return Claimed::Nothing("waiting"),
-                Ok(Ok(ClaimOutcome::Cancelled)) => return Claimed::Nothing("cancelled"),
-                Ok(Ok(ClaimOutcome::Expired)) => return Claimed::Nothing("expired"),
+            let error = match deadline("claiming", CLAIM, self.try_claim(&bells)).await {
+                Ok(Ok(claimed)) => return Answer::Claimed(claimed, asked),
                 Ok(Err(error)) if !error.is_transient() => {
-                    refusals += 1;
-                    let text = chassis::telemetry::chain(&error);
-                    tracing::error!(job_id = %bell.job_id, error = text, refusals, "a claim was refused");
-                    if refusals >= MAX_REFUSALS {
-                        return Claimed::Impossible;
-                    }
-                    pause(AGAIN).await;
-                    continue;
+                    let error = chassis::telemetry::chain(&error);
+                    tracing::error!(error, bells = bells.len(), "a claim was refused");
+                    return Answer::Refused;
                 }
                 Ok(Err(error)) => chassis::telemetry::chain(&error),
                 Err(elapsed) => elapsed.to_string(),
             };
-            tracing::warn!(job_id = %bell.job_id, error, "a claim was not answered, waiting for the database");
+            tracing::warn!(error, bells = bells.len(), "a claim was not answered, waiting for the database");
             let store = &self.store;
             let answered =
                 until_up("database", &self.database, &self.host.shutdown, async || store.ping().await).await;
             if answered.is_none() {
-                return Claimed::Unclaimed;
+                return Answer::Unclaimed;
             }
         }
     }
 
-    async fn try_claim(&self, bell: &Bell) -> Result<ClaimOutcome, StoreError> {
-        let (company, job) = (CompanyId(bell.company_id), JobId(bell.job_id));
-        let mut tx = self.store.tenant(company).await?;
-        let lease = self.config.lease_seconds;
-        let outcome = store::jobs::claim(&mut tx, company, job, bell.epoch, self.worker, lease).await?;
-        match &outcome {
-            ClaimOutcome::Cancelled => {
-                store::jobs::request_cancel(&mut tx, company, job, "claim").await?;
-            }
-            ClaimOutcome::Expired => {
-                store::jobs::bury_expired(&mut tx, company, job).await?;
-            }
-            _ => {}
-        }
+    async fn try_claim(&self, bells: &[(JobId, i64)]) -> Result<Claimed, StoreError> {
+        let mut tx = self.store.dispatch().await?;
+        let claimed = claim_many(&mut tx, bells, self.worker, self.config.lease_seconds).await?;
         tx.commit().await?;
-        Ok(outcome)
+        Ok(claimed)
     }
-}
-
-/// The span of the attempt: in the trace of the request that enqueued the job, and linked to it as
-/// OpenTelemetry asks of consumers.
-fn process_span(delivery: &Delivery, claim: &Claim) -> Span {
-    let span = tracing::info_span!(
-        "job",
-        otel.name = format!("process {}", delivery.queue()),
-        otel.kind = "consumer",
-        messaging.system = "rabbitmq",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name =
-            format!("{}:{}:{}", delivery.exchange(), delivery.routing_key(), delivery.queue()),
-        messaging.rabbitmq.destination.routing_key = delivery.routing_key(),
-        messaging.rabbitmq.message.delivery_tag = delivery.tag(),
-        messaging.message.id = delivery.message_id(),
-        messaging.message.body.size = delivery.body().len(),
-        job_id = %claim.fence.job,
-        company_id = %claim.fence.company,
-        kind = claim.kind,
-        attempt = claim.attempt,
-    );
-    let trace = if claim.trace.trace_id().is_some() { claim.trace.clone() } else { delivery.trace() };
-    trace.set_as_parent_of(&span);
-    trace.link_to(&span);
-    span
 }

@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this crate, for [`chassis::metrics::describe`].
-pub const METRICS: [Metric; 6] = [
+pub const METRICS: [Metric; 10] = [
     Metric {
         name: "job_duration_seconds",
         kind: Kind::Histogram,
@@ -33,6 +33,30 @@ pub const METRICS: [Metric; 6] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         help: "Writes refused because the attempt no longer owned its job.",
+    },
+    Metric {
+        name: "job_claim_batches_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Transactions that claimed jobs, each for all bells at hand, by queue.",
+    },
+    Metric {
+        name: "jobs_swapped_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Urgent jobs claimed in the place of less urgent ones whose bell came first, by queue.",
+    },
+    Metric {
+        name: "jobs_isolated_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Jobs that were interrupted before and ran with nothing beside them, by kind.",
+    },
+    Metric {
+        name: "job_groups_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Calls of group handlers, by kind and outcome (committed, split, lost, stopped).",
     },
     Metric {
         name: "worker_jobs_active",

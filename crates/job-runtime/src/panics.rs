@@ -58,10 +58,20 @@ fn describe(panic: Option<Panic>) -> JobError {
     let Some(panic) = panic else {
         return JobError::retry("panic", "the handler panicked");
     };
-    let mut backtrace = panic.backtrace;
+    let mut backtrace = below_the_hook(panic.backtrace);
     backtrace.truncate(backtrace.floor_char_boundary(MAX_BACKTRACE));
     JobError::retry("panic", format!("the handler panicked at {}: {}", panic.location, panic.message))
         .because(Backtraced(backtrace))
+}
+
+/// The frames of whoever panicked: those of the hook and of the machinery above them would use up the room.
+fn below_the_hook(backtrace: String) -> String {
+    let panicking = backtrace.rfind("core::panicking::").or_else(|| backtrace.rfind("std::panicking::"));
+    let start = panicking.and_then(|at| Some(at + backtrace[at..].find('\n')? + 1));
+    match start {
+        Some(start) if start < backtrace.len() => backtrace[start..].to_owned(),
+        _ => backtrace,
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +87,8 @@ mod tests {
             error.message().contains("panics.rs") && error.message().ends_with("on purpose 7"),
             "{error}"
         );
-        assert!(!error.chain()[0].is_empty());
+        let trace = &error.chain()[0];
+        assert!(trace.contains("panics::tests") && !trace.contains("remember_panics"), "{trace}");
+        assert!(trace.len() <= MAX_BACKTRACE);
     }
 }

@@ -9,21 +9,21 @@ use chassis::lifecycle::{Shutdown, Tasks};
 use chassis::service::Service;
 use chassis::time::deadline;
 use contracts::jobs::Queue;
-use domain::time::SharedClock;
 use store::Store;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::config::RuntimeConfig;
 use crate::handler::Handlers;
 use crate::intake;
+use crate::lease::{Keeper, Leases};
 use crate::panics;
 
 /// Time that a delivery waits for a free place; then it goes back, for workers that have one.
 const PLACE: Duration = Duration::from_secs(1);
-/// Longest wait at the end for claims that are under way.
-const SETTLE: Duration = Duration::from_secs(10);
+/// Most bells that are claimed in one transaction.
+const MAX_BATCH: usize = 256;
 
 /// What a worker gets from its process.
 #[derive(Debug, Clone)]
@@ -34,8 +34,6 @@ pub struct Host {
     pub shutdown: Shutdown,
     /// Shows what it depends on.
     pub health: Health,
-    /// The wall clock, for the times of retries.
-    pub clock: SharedClock,
 }
 
 impl<C> From<&Service<C>> for Host {
@@ -44,7 +42,6 @@ impl<C> From<&Service<C>> for Host {
             tasks: service.tasks.clone(),
             shutdown: service.shutdown.clone(),
             health: service.health.clone(),
-            clock: service.clock.clone(),
         }
     }
 }
@@ -64,6 +61,13 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     pub(crate) worker: Uuid,
     pub(crate) database: Dependency,
+    /// One permit per job at a time, of all queues together.
+    pub(crate) places: Arc<Semaphore>,
+    /// Held by the job that waits for all places, or has them.
+    pub(crate) suspect: Mutex<()>,
+    pub(crate) leases: Arc<Leases>,
+    /// Ends the keeper of the leases with the last task of this worker.
+    _keeping: DropGuard,
 }
 
 impl Runtime {
@@ -88,16 +92,34 @@ impl Runtime {
             concurrency = config.concurrency,
             "worker starts"
         );
-        let places = Arc::new(Semaphore::new(usize::from(config.concurrency)));
         let database = host.health.dependency("database", Need::Hard);
         let tasks = host.tasks.clone();
         let prefetch = config.concurrency;
         let following = store::watch::database(store.clone(), database.clone(), host.shutdown.clone());
         tasks.spawn("database-watch", following);
-        let shared = Arc::new(Shared { config, store, handlers, host, worker, database });
+        let (leases, over) = (Arc::new(Leases::default()), CancellationToken::new());
+        let keeper = Keeper {
+            leases: leases.clone(),
+            store: store.clone(),
+            config: config.clone(),
+            over: over.clone(),
+        };
+        tasks.spawn("job-leases", keeper.run());
+        let shared = Arc::new(Shared {
+            places: Arc::new(Semaphore::new(usize::from(config.concurrency))),
+            config,
+            store,
+            handlers,
+            host,
+            worker,
+            database,
+            suspect: Mutex::new(()),
+            leases,
+            _keeping: over.drop_guard(),
+        });
         for queue in queues {
             let consumer = broker.consumer(queue, prefetch);
-            tasks.spawn("job-consumer", serve(shared.clone(), queue, consumer, places.clone()));
+            tasks.spawn("job-consumer", serve(shared.clone(), queue, consumer));
         }
         Self { worker }
     }
@@ -108,34 +130,45 @@ impl Runtime {
     }
 }
 
-async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer, places: Arc<Semaphore>) {
+async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer) {
     if store::watch::until_ready(&shared.store, &shared.database, &shared.host.shutdown).await.is_none() {
         return;
     }
-    // Deliveries that still need their channel.
-    let unsettled = TaskTracker::new();
+    // The other half of the places is claimed for while the first half runs.
+    let most = usize::from(shared.config.concurrency).div_ceil(2).min(MAX_BATCH);
     while let Some(delivery) = consumer.next().await {
-        let permit = match place(&shared, &places).await {
+        let permit = match place(&shared).await {
             Place::Free(permit) => permit,
             Place::None => {
                 // Every place is taken by a job that runs longer: do not keep bells from other workers.
                 tracing::debug!(queue = queue.name(), "no place is free, giving deliveries back");
                 consumer.pause().await;
                 drop(delivery);
-                wait_for_place(&shared, &places).await;
+                wait_for_place(&shared).await;
+                consumer.narrow(u16::try_from(shared.places.available_permits()).unwrap_or(u16::MAX));
                 continue;
             }
             // A place that becomes free now is for nobody: no new work is taken.
             Place::Draining => break,
         };
-        let receiving = intake::receive(shared.clone(), delivery, permit, unsettled.token());
-        shared.host.tasks.spawn("job", receiving);
+        // What has arrived by now, as far as there are places for it.
+        let (mut deliveries, mut permits) = (vec![delivery], vec![permit]);
+        while deliveries.len() < most
+            && let Ok(permit) = shared.places.clone().try_acquire_owned()
+            && let Some(delivery) = consumer.ready()
+        {
+            deliveries.push(delivery);
+            permits.push(permit);
+        }
+        intake::take(&shared, queue.name(), deliveries, permits).await;
+        if consumer.is_narrow()
+            && shared.places.available_permits() * 2 >= usize::from(shared.config.concurrency)
+        {
+            consumer.pause().await;
+            consumer.widen();
+        }
     }
     consumer.cancel().await;
-    unsettled.close();
-    if deadline("claims under way", SETTLE, unsettled.wait()).await.is_err() {
-        tracing::warn!(queue = queue.name(), "claims under way did not settle, their bells will come again");
-    }
     consumer.pause().await;
     tracing::info!(queue = queue.name(), "consumer ended");
 }
@@ -147,23 +180,23 @@ enum Place {
     Draining,
 }
 
-async fn place(shared: &Shared, places: &Arc<Semaphore>) -> Place {
+async fn place(shared: &Shared) -> Place {
     let draining = shared.host.shutdown.draining();
     tokio::select! {
         biased;
         () = draining.cancelled() => Place::Draining,
-        permit = deadline("a free place", PLACE, places.clone().acquire_owned()) => match permit {
+        permit = deadline("a free place", PLACE, shared.places.clone().acquire_owned()) => match permit {
             Ok(Ok(permit)) => Place::Free(permit),
             _ => Place::None,
         },
     }
 }
 
-async fn wait_for_place(shared: &Shared, places: &Semaphore) {
+async fn wait_for_place(shared: &Shared) {
     let draining = shared.host.shutdown.draining();
     tokio::select! {
         () = draining.cancelled() => {}
         // Let go again at once: the next delivery takes it.
-        _ = places.acquire() => {}
+        _ = shared.places.acquire() => {}
     }
 }

@@ -1,7 +1,8 @@
 //! The dead-letter archivist: turns each message that no worker could claim into a row.
 //!
-//! The job behind it, if there is one, is still queued in the ledger and is rung again by the search for lost
-//! bells; the row is what an operator sees of the message.
+//! The job behind it, if there is one, is still queued in the ledger. It is rung again with a fresh message,
+//! since messages that were fetched together die together when one of them kills the consumer; only after its
+//! third message has died is the job a dead letter. The row is what an operator sees of the message.
 
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use broker::Delivery;
 use chassis::time::deadline;
 use chassis::wait::until_up;
 use contracts::bell::Bell;
+use domain::ids::CompanyId;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use store::jobs::{DeadMessage, archive_broker_dead_letter};
+use store::jobs::{AfterDeath, DeadMessage, after_death, archive_broker_dead_letter};
 use store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -23,6 +25,8 @@ const PREFETCH: u16 = 16;
 const WRITE: Duration = Duration::from_secs(15);
 /// Largest body that is kept whole; a bell has about 150 bytes.
 const MAX_BODY: usize = 1024 * 1024;
+/// Messages of a job that may die before it is a dead letter.
+const MAX_DEATHS: i64 = 3;
 /// Longest reason.
 const MAX_REASON: usize = 200;
 
@@ -72,19 +76,33 @@ async fn archive(store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
     let message = DeadMessage {
         id: row_id(delivery, &headers),
         company,
-        job: bell.map(|bell| bell.job_id),
+        job: bell.as_ref().map(|bell| bell.job_id),
         routing_key: delivery.routing_key().to_owned(),
         reason,
         headers,
         body: delivery.body()[..delivery.body().len().min(MAX_BODY)].to_vec(),
     };
     let mut tx = store.dispatch().await?;
-    archive_broker_dead_letter(&mut tx, &message).await?;
+    let mut after = AfterDeath::Nothing;
+    if archive_broker_dead_letter(&mut tx, &message).await?
+        && let Some(bell) = bell
+    {
+        let company = CompanyId(bell.company_id);
+        after = after_death(&mut tx, company, bell.job_id, bell.epoch, MAX_DEATHS).await?;
+    }
     tx.commit().await?;
+    let followed = match after {
+        AfterDeath::RungAgain => "rung_again",
+        AfterDeath::Buried => "buried",
+        AfterDeath::Nothing => "nothing",
+    };
+    metrics::counter!("bells_died_total", "followed" => followed).increment(1);
     metrics::counter!("broker_dead_letters_total", "reason" => label(&message.reason)).increment(1);
     tracing::warn!(
         routing_key = message.routing_key,
         reason = message.reason,
+        job_id = ?message.job,
+        followed,
         "a message that no worker could claim was archived"
     );
     Ok(())

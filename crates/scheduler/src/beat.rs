@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use chassis::time::{deadline, pause};
 use chassis::wait::until_up;
+use chrono::{DateTime, Utc};
 use store::StoreError;
-use store::jobs::{promote_due, reap_expired};
-use store::pulse::Due;
+use store::jobs::{promote_due, reap_expired_since};
+use store::pulse::{Due, Marks};
 
+use crate::looks::Looks;
 use crate::{Parts, cron};
 
 /// Pause between two looks while there is work.
@@ -23,7 +25,7 @@ const LIMIT: i64 = 1000;
 /// Interruptions of a job that spend no attempt: deploys and lost machines.
 const FORGIVEN: i32 = 3;
 /// Interruptions without progress after which a job is a crash loop.
-const CRASH_LOOP: i32 = 10;
+const CRASH_LOOP: i32 = 5;
 
 /// Beats until the process drains.
 pub(crate) async fn run(parts: Parts) {
@@ -32,19 +34,29 @@ pub(crate) async fn run(parts: Parts) {
         return;
     }
     let mut worked = Instant::now();
+    let mut looks = Looks::new(worked);
     loop {
-        match deadline("looking for due work", STEP, parts.pulse.read()).await {
+        let begun = Instant::now();
+        let (run_at, started_at) = looks.next(begun);
+        let marks = Marks { bell: parts.tide().look(begun), run_at, started_at };
+        match deadline("looking for due work", STEP, parts.pulse.read(marks)).await {
             Ok(Ok(due)) => {
-                if due.any() {
-                    worked = Instant::now();
-                    step(&parts, due).await;
+                let now = Instant::now();
+                parts.tide().looked(now, marks.bell, due.oldest_bell, due.newest_bell, now - begun);
+                if due.bells {
                     parts.wake.notify_one();
                 }
+                if due.any() {
+                    worked = now;
+                }
+                let more = step(&parts, due, marks).await;
+                looks.looked(begun, now, &due, more);
             }
             Ok(Err(error)) => {
                 tracing::warn!(error = chassis::telemetry::chain(&error), "the beat waits for the database");
                 let pulse = &parts.pulse;
-                until_up("database", &parts.database, &parts.shutdown, async || pulse.read().await).await;
+                until_up("database", &parts.database, &parts.shutdown, async || pulse.read(marks).await)
+                    .await;
             }
             Err(elapsed) => tracing::warn!(error = %elapsed, "the beat is late"),
         }
@@ -55,39 +67,50 @@ pub(crate) async fn run(parts: Parts) {
     }
 }
 
-/// Does what is due; what fails stays due, and is seen at the next look.
-async fn step(parts: &Parts, due: Due) {
+/// Does what is due; what fails stays due, and is seen at the next look. True when delayed jobs that are due
+/// are left.
+async fn step(parts: &Parts, due: Due, marks: Marks) -> bool {
+    let mut more = false;
     if due.jobs {
-        report("promoting due jobs", deadline("promoting due jobs", STEP, promote(parts)).await);
+        let promoted = deadline("promoting due jobs", STEP, promote(parts, marks.run_at)).await;
+        more = report("promoting due jobs", promoted).is_none_or(|promoted| promoted >= LIMIT.unsigned_abs());
     }
-    if due.leases {
-        report("reaping leases", deadline("reaping leases", STEP, reap(parts)).await);
+    if let Some(since) = marks.started_at.filter(|_| due.leases) {
+        report("reaping leases", deadline("reaping leases", STEP, reap(parts, since)).await);
     }
     if due.occurrences {
         let decided = deadline("deciding occurrences", STEP, cron::decide(&parts.store)).await;
-        report("deciding occurrences", decided.map(|result| result.map(drop)));
+        report("deciding occurrences", decided);
     }
+    if due.jobs || due.leases || due.occurrences {
+        parts.wake.notify_one();
+    }
+    more
 }
 
-fn report(doing: &'static str, outcome: Result<Result<(), StoreError>, chassis::time::Elapsed>) {
+fn report<T>(
+    doing: &'static str,
+    outcome: Result<Result<T, StoreError>, chassis::time::Elapsed>,
+) -> Option<T> {
     match outcome {
-        Ok(Ok(())) => {}
+        Ok(Ok(done)) => return Some(done),
         Ok(Err(error)) => tracing::warn!(doing, error = chassis::telemetry::chain(&error), "a step failed"),
         Err(elapsed) => tracing::warn!(doing, error = %elapsed, "a step failed"),
     }
+    None
 }
 
-async fn promote(parts: &Parts) -> Result<(), StoreError> {
+async fn promote(parts: &Parts, from: DateTime<Utc>) -> Result<u64, StoreError> {
     let mut tx = parts.store.dispatch().await?;
-    let promoted = promote_due(&mut tx, LIMIT).await?;
+    let promoted = promote_due(&mut tx, from, LIMIT).await?;
     tx.commit().await?;
     tracing::debug!(promoted, "queued jobs whose time has come");
-    Ok(())
+    Ok(promoted)
 }
 
-async fn reap(parts: &Parts) -> Result<(), StoreError> {
+async fn reap(parts: &Parts, since: DateTime<Utc>) -> Result<(), StoreError> {
     let mut tx = parts.store.dispatch().await?;
-    let reaped = reap_expired(&mut tx, LIMIT, FORGIVEN, CRASH_LOOP).await?;
+    let reaped = reap_expired_since(&mut tx, since, LIMIT, FORGIVEN, CRASH_LOOP).await?;
     tx.commit().await?;
     for job in reaped {
         let name = if job.buried { "jobs_crash_looped_total" } else { "jobs_reaped_total" };

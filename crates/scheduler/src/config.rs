@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use broker::BrokerConfig;
 use chassis::config::{Env, FromEnv};
-use contracts::jobs::{JobPayload, PurgeFinished, SweepDrives, Trigger};
+use contracts::jobs::{
+    CleanExpiredChannels, CleanQueue, JobPayload, PurgeFinished, RenewChannels, SweepDrives, Trigger,
+};
 use domain::schedule::{CronExpr, Missed};
 use serde_json::{Value, json};
 use store::DatabaseConfig;
@@ -12,6 +14,14 @@ use store::schedules::DefaultSchedule;
 
 /// Days after which a tombstoned document row leaves.
 const TOMBSTONE_DAYS: i32 = 30;
+/// Days after which judged notifications and remembered answers leave.
+const QUEUE_DAYS: i32 = 30;
+/// A push channel that ends within this time is renewed at night.
+const RENEW_HOURS: i32 = 36;
+/// Days after its end that a push channel's row stays.
+const ENDED_DAYS: i32 = 7;
+/// Nightly jobs of all companies do not start in the same second.
+const NIGHTLY_JITTER_SECONDS: i32 = 300;
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
 
@@ -25,8 +35,11 @@ pub struct SchedulerConfig {
     /// Schedules that every company has: `ONEDRIVE_SYNC_SCHEDULE`, `ONEDRIVE_SYNC_TIME_ZONE`,
     /// `ONEDRIVE_SYNC_ENABLED`, `SYNC_INTERVAL_MINUTES`.
     pub schedules: Vec<DefaultSchedule>,
-    /// `LOST_BELL_SECONDS` (default 30): a queued job without a message on its way is rung again after this.
+    /// `LOST_BELL_SECONDS` (default 20): a queued job whose message the broker lost is rung again after this and
+    /// a few looks, 40 s in all.
     pub lost_after: Duration,
+    /// `JOB_HISTORY_DAYS` (default 30): finished jobs, occurrences and notifications leave after this.
+    pub history_days: i32,
 }
 
 impl FromEnv for SchedulerConfig {
@@ -35,9 +48,18 @@ impl FromEnv for SchedulerConfig {
             database: DatabaseConfig::from_env(env),
             broker: BrokerConfig::from_env(env),
             schedules: schedules(env),
-            lost_after: env.seconds("LOST_BELL_SECONDS", 30),
+            lost_after: env.seconds("LOST_BELL_SECONDS", 20),
+            history_days: history_days(env),
         }
     }
+}
+
+fn history_days(env: &mut Env) -> i32 {
+    let days = env.parse("JOB_HISTORY_DAYS", 30_i32);
+    if !(1..=3650).contains(&days) {
+        env.fault("JOB_HISTORY_DAYS", format!("must be 1 to 3650 days, got `{days}`; correct it"));
+    }
+    days
 }
 
 fn schedules(env: &mut Env) -> Vec<DefaultSchedule> {
@@ -59,34 +81,70 @@ fn schedules(env: &mut Env) -> Vec<DefaultSchedule> {
         "*/15 * * * *".to_owned()
     });
     let sweep = |trigger| json!(SweepDrives { trigger });
-    vec![
-        schedule("onedrive-sync", (&cron, &zone), SweepDrives::KIND, sweep(Trigger::Schedule), enabled),
-        schedule("sweep-drives", (&every, "UTC"), SweepDrives::KIND, sweep(Trigger::Sweep), true),
-        schedule(
+    let mut onedrive = schedule("onedrive-sync", (&cron, &zone), SweepDrives::KIND, sweep(Trigger::Schedule));
+    onedrive.active = enabled;
+    "Brings every drive up to date (ONEDRIVE_SYNC_SCHEDULE).".clone_into(&mut onedrive.description);
+    let mut floor = schedule("sweep-drives", (&every, "UTC"), SweepDrives::KIND, sweep(Trigger::Sweep));
+    "Finds what notifications missed (SYNC_INTERVAL_MINUTES).".clone_into(&mut floor.description);
+    let mut all = vec![onedrive, floor];
+    all.extend(nightly());
+    all
+}
+
+/// The nightly jobs: names and times of the calendar seed, and the purge of what was deleted.
+fn nightly() -> [DefaultSchedule; 4] {
+    let nightly =
+        |name: &str, cron: &str, command: &str, payload: Value, description: &str| DefaultSchedule {
+            description: description.to_owned(),
+            jitter_seconds: NIGHTLY_JITTER_SECONDS,
+            ..schedule(name, (cron, "UTC"), command, payload)
+        };
+    [
+        nightly(
             "purge-finished",
-            ("0 2 * * *", "UTC"),
+            "0 2 * * *",
             PurgeFinished::KIND,
             json!(PurgeFinished { tombstone_days: TOMBSTONE_DAYS }),
-            true,
+            "Removes documents that were deleted long ago.",
+        ),
+        nightly(
+            "cleanup-google-calendar-sync-queue",
+            "0 2 * * *",
+            CleanQueue::KIND,
+            json!(CleanQueue { days: QUEUE_DAYS }),
+            "Queue clean-up: removes judged notifications and remembered answers; the calendar's queue joins \
+             with the calendar connector.",
+        ),
+        nightly(
+            "renew-google-calendar-webhooks",
+            "0 3 * * *",
+            RenewChannels::KIND,
+            json!(RenewChannels { within_hours: RENEW_HOURS }),
+            "Channel renewal: renews push channels that end soon, today those of drives; the calendar's join \
+             with the calendar connector.",
+        ),
+        nightly(
+            "cleanup-expired-google-webhooks",
+            "0 4 * * *",
+            CleanExpiredChannels::KIND,
+            json!(CleanExpiredChannels { days: ENDED_DAYS }),
+            "Clean-up of ended channels: forgets push channels that ended, today those of drives; the calendar's \
+             join with the calendar connector.",
         ),
     ]
 }
 
-fn schedule(
-    name: &str,
-    (cron, zone): (&str, &str),
-    command: &str,
-    payload: Value,
-    active: bool,
-) -> DefaultSchedule {
+fn schedule(name: &str, (cron, zone): (&str, &str), command: &str, payload: Value) -> DefaultSchedule {
     DefaultSchedule {
         jobname: name.to_owned(),
+        description: String::new(),
         schedule: cron.to_owned(),
         time_zone: zone.to_owned(),
         command: command.to_owned(),
         payload,
-        active,
+        active: true,
         missed_policy: Missed::RunOnce,
+        jitter_seconds: 0,
     }
 }
 
@@ -111,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_names_three_schedules() {
+    fn the_environment_names_the_schedules() {
         let (schedules, faults) =
             read(&[("SYNC_INTERVAL_MINUTES", "120"), ("ONEDRIVE_SYNC_ENABLED", "false")]);
         assert_eq!(faults, 0);
@@ -122,10 +180,14 @@ mod tests {
             [
                 ("onedrive-sync", "0 */6 * * *", false),
                 ("sweep-drives", "0 */2 * * *", true),
-                ("purge-finished", "0 2 * * *", true)
+                ("purge-finished", "0 2 * * *", true),
+                ("cleanup-google-calendar-sync-queue", "0 2 * * *", true),
+                ("renew-google-calendar-webhooks", "0 3 * * *", true),
+                ("cleanup-expired-google-webhooks", "0 4 * * *", true),
             ]
         );
         for schedule in schedules {
+            contracts::jobs::validate(&schedule.command, 1, schedule.payload).expect("a payload of its kind");
             CronExpr::parse(&schedule.schedule, &schedule.time_zone).expect("a schedule");
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::time::{deadline, pause};
 use store::StoreError;
-use store::jobs::{QueueCounts, backlog, counts};
+use store::jobs::{QueueCounts, backlog_from, counts};
 
 use crate::Parts;
 
@@ -32,8 +32,9 @@ pub(crate) async fn run(parts: Parts) {
 }
 
 async fn read(parts: &Parts) -> Result<(QueueCounts, (i64, f64)), StoreError> {
+    let floor = parts.tide().floor();
     let mut tx = parts.store.dispatch().await?;
-    let numbers = (counts(&mut tx).await?, backlog(&mut tx).await?);
+    let numbers = (counts(&mut tx).await?, backlog_from(&mut tx, floor).await?);
     tx.commit().await?;
     Ok(numbers)
 }

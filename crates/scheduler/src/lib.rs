@@ -9,11 +9,14 @@ mod beat;
 mod config;
 pub mod cron;
 mod gauges;
-mod housekeeping;
+pub mod housekeeping;
+mod looks;
+mod lost;
 mod metrics;
 pub mod relay;
+pub mod tide;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use broker::Broker;
 use chassis::health::{Dependency, Health, Need};
@@ -25,6 +28,7 @@ use tokio::sync::Notify;
 
 pub use config::SchedulerConfig;
 pub use metrics::METRICS;
+use tide::Tide;
 
 /// What the tasks of a scheduler share.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ pub struct Parts {
     pub shutdown: Shutdown,
     /// Wakes the relay.
     pub wake: Arc<Notify>,
+    /// Where looks at the outbox begin.
+    tide: Arc<Mutex<Tide>>,
 }
 
 impl Parts {
@@ -61,7 +67,13 @@ impl Parts {
             database: health.dependency("database", Need::Hard),
             shutdown: shutdown.clone(),
             wake: Arc::new(Notify::new()),
+            tide: Arc::default(),
         })
+    }
+
+    /// Where looks at the outbox begin; never held across an await.
+    pub(crate) fn tide(&self) -> MutexGuard<'_, Tide> {
+        self.tide.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,8 +96,10 @@ pub fn spawn(parts: &Parts, config: &SchedulerConfig, tasks: &Tasks) {
     tasks.spawn("database-watch", following);
     tasks.spawn("relay", relay::run(parts.clone()));
     tasks.spawn("beat", beat::run(parts.clone()));
-    tasks.spawn("lost-bells", housekeeping::ring_lost(parts.clone(), config.lost_after));
+    tasks.spawn("lost-bells", lost::run(parts.clone(), config.lost_after));
     tasks.spawn("schedules", housekeeping::ensure_schedules(parts.clone(), config.schedules.clone()));
+    tasks.spawn("settle-runs", housekeeping::settle_runs(parts.clone()));
+    tasks.spawn("history", housekeeping::keep_history(parts.clone(), config.history_days));
     tasks.spawn("gauges", gauges::run(parts.clone()));
     tasks.spawn("archivist", archivist::run(parts.clone()));
 }

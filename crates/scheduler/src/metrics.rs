@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 19] = [
     gauge("jobs_pending", Unit::Count, "Queued jobs, by kind."),
     gauge("jobs_running", Unit::Count, "Running jobs, by kind."),
     gauge("jobs_dead", Unit::Count, "Dead letters, by kind."),
@@ -12,8 +12,16 @@ pub const METRICS: [Metric; 11] = [
     gauge("outbox_unpublished_age_seconds", Unit::Seconds, "Age of the oldest bell that is not confirmed."),
     counter("jobs_reaped_total", "Jobs taken back because their lease expired, by kind."),
     counter("jobs_crash_looped_total", "Jobs buried because they were interrupted again and again, by kind."),
-    counter("bells_lost_total", "Queued jobs that had no message and were rung again."),
+    gauge("jobs_unexplained", Unit::Count, "Queued jobs whose message the broker does not hold, by queue."),
+    gauge("bells_ready", Unit::Count, "Messages that wait for a worker, as the broker said last, by queue."),
+    gauge("bells_window", Unit::Count, "Messages that the relay lets wait for a worker, by queue."),
+    counter("bells_lost_total", "Queued jobs that had no message and were rung again, by queue."),
+    counter("bells_died_total", "Messages of jobs that the broker gave up, by what followed for the job."),
+    counter("jobs_unroutable_total", "Jobs parked because no queue takes their kind."),
     counter("schedule_occurrences_total", "Occurrences decided, by schedule and result."),
+    counter("history_partitions_made_total", "Weekly partitions of finished jobs that were made."),
+    counter("history_partitions_dropped_total", "Weekly partitions of finished jobs that were dropped."),
+    counter("history_rows_purged_total", "Rows that left by their age, by table."),
     counter("broker_dead_letters_total", "Messages archived from the dead-letter queue, by reason."),
 ];
 

@@ -56,6 +56,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether `finish_job_or_fail` refused because the attempt no longer owns the job.
+    pub(crate) fn is_lost_job(&self) -> bool {
+        matches!(self, StoreError::Refused { source: sqlx::Error::Database(e), .. }
+            if e.code().as_deref() == Some("SJ001"))
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -5,18 +5,23 @@
 
 pub mod admin;
 pub mod aos;
+pub mod audit;
 pub mod companies;
 pub mod config;
+pub mod dead_letters;
 pub mod documents_read;
 pub mod drive_index;
 pub mod drives;
+pub mod effects;
 pub mod error;
 pub mod explain;
 pub mod history;
 pub mod idempotency;
 pub mod jobs;
 pub mod migrate;
+pub mod operations;
 pub mod parked;
+pub mod parked_jobs;
 pub mod pool;
 pub mod pulse;
 pub mod purge;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::ids::CompanyId;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
 
 use crate::config::DatabaseConfig;
 use crate::error::{Doing, Result};
@@ -15,6 +15,11 @@ use crate::error::{Doing, Result};
 pub struct Store {
     pool: PgPool,
 }
+
+/// A beginning that was given up halfway (its future dropped at a deadline) leaves a transaction open that the driver
+/// does not know of, and the next one on that connection continues in it: as the dispatch role, past row-level
+/// security, if the first one was a dispatcher's. So each tenant's transaction takes its own role back.
+const OWN_ROLE: &str = "SET LOCAL ROLE NONE";
 
 /// A transaction. Dropped without [`Tx::commit`] it rolls back.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ impl Store {
                 ("idle_in_transaction_session_timeout", "60s"),
                 ("lock_timeout", "20s"),
                 ("statement_timeout", "300s"),
+                // Compiling takes seconds where these statements take milliseconds.
+                ("jit", "off"),
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
@@ -53,7 +60,7 @@ impl Store {
     /// [`crate::StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant(&self, company: CompanyId) -> Result<Tx> {
         // One round trip: a UUID prints as hex digits and dashes, so it cannot break out of the quotes.
-        self.begin(format!("BEGIN; SET LOCAL app.company_id = '{company}'")).await
+        self.begin(format!("BEGIN; {OWN_ROLE}; SET LOCAL app.company_id = '{company}'")).await
     }
 
     /// As [`Store::tenant`], for statements over many rows: each is planned for the size that its tables have
@@ -65,7 +72,7 @@ impl Store {
     /// [`crate::StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant_bulk(&self, company: CompanyId) -> Result<Tx> {
         self.begin(format!(
-            "BEGIN; SET LOCAL app.company_id = '{company}'; SET LOCAL plan_cache_mode = force_custom_plan; \
+            "BEGIN; {OWN_ROLE}; SET LOCAL app.company_id = '{company}'; SET LOCAL plan_cache_mode = force_custom_plan; \
              SET LOCAL enable_bitmapscan = off"
         ))
         .await
@@ -119,17 +126,28 @@ impl Store {
 
     async fn begin(&self, statement: String) -> Result<Tx> {
         for _ in 0..2 {
-            match self.pool.begin_with(AssertSqlSafe(statement.clone())).await {
+            match self.try_begin(statement.clone()).await {
                 // A connection that died while it lay in the pool: take another, once for each that is left.
                 Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
-                other => return other.doing("beginning a transaction").map(|inner| Tx { inner }),
+                other => return other.doing("beginning a transaction"),
             }
         }
-        self.pool
-            .begin_with(AssertSqlSafe(statement))
-            .await
-            .doing("beginning a transaction")
-            .map(|inner| Tx { inner })
+        self.try_begin(statement).await.doing("beginning a transaction")
+    }
+
+    /// Begins to the end, even when the caller is dropped meanwhile: sqlx forgets a BEGIN that nobody waits for, and
+    /// the next user of the connection would go on in that transaction, with its role.
+    async fn try_begin(&self, statement: String) -> Result<Tx, sqlx::Error> {
+        let connection = self.pool.acquire().await?;
+        let begin = async move {
+            Transaction::begin(connection, Some(AssertSqlSafe(statement).into_sql_str())).await
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with one answer of the server, whoever waits for it"
+        )]
+        let answer = tokio::spawn(begin).await;
+        answer.map_err(|_| sqlx::Error::WorkerCrashed)?.map(|inner| Tx { inner })
     }
 }
 
@@ -140,6 +158,14 @@ impl Tx {
     /// [`crate::StoreError::Unavailable`] when the connection broke; the outcome is then unknown.
     pub async fn commit(self) -> Result<()> {
         self.inner.commit().await.doing("committing")
+    }
+
+    /// Runs a last statement and commits, in one round trip: an error of the statement undoes everything. The
+    /// server begins an empty transaction in the same breath, which the driver's rollback ends together with the
+    /// check that it makes anyway when a connection returns to the pool.
+    pub(crate) async fn commit_after(mut self, last: &str, doing: &'static str) -> Result<()> {
+        let both = format!("{last}; COMMIT AND CHAIN");
+        sqlx::raw_sql(AssertSqlSafe(both)).execute(self.conn()).await.doing(doing).map(drop)
     }
 
     /// Rolls back.

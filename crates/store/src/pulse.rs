@@ -3,14 +3,27 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::config::DatabaseConfig;
 use crate::error::{Doing, Result};
 
+/// Where a look begins. Index entries of rows that are gone stay while any transaction is old enough to see
+/// them: a look from the beginning would walk them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// Smallest `outbox.id` that may still wait.
+    pub bell: i64,
+    /// Earliest `run_at` of a job that may still be scheduled.
+    pub run_at: DateTime<Utc>,
+    /// Earliest `started_at` of a job that may still run; `None` looks for no expired leases.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
 /// What is due.
 #[expect(clippy::struct_excessive_bools, reason = "four independent answers of one statement")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// Bells to ring.
     pub bells: bool,
@@ -20,6 +33,14 @@ pub struct Due {
     pub leases: bool,
     /// Occurrences of schedules.
     pub occurrences: bool,
+    /// The server's clock.
+    pub now: DateTime<Utc>,
+    /// Smallest id in the outbox, from where the look began.
+    pub oldest_bell: Option<i64>,
+    /// Newest id that was given to a bell, committed or not.
+    pub newest_bell: i64,
+    /// Start of the job that has run longest, from where the look began.
+    pub oldest_run: Option<DateTime<Utc>>,
 }
 
 impl Due {
@@ -29,7 +50,8 @@ impl Due {
     }
 }
 
-/// One connection that stays in the dispatch role, so that a look is one statement and no transaction.
+/// Connections that stay in the dispatch role, so that a look is one statement and no transaction: one for the
+/// beat, one for the relay while there is work.
 #[derive(Debug, Clone)]
 pub struct Pulse {
     pool: PgPool,
@@ -44,9 +66,9 @@ impl Pulse {
         let options = PgConnectOptions::from_str(config.url.current().expose())
             .doing("reading DATABASE_URL")?
             .application_name(application_name)
-            .options([("statement_timeout", "10s")]);
+            .options([("statement_timeout", "10s"), ("jit", "off")]);
         let pool = PgPoolOptions::new()
-            .max_connections(1)
+            .max_connections(2)
             .acquire_timeout(config.acquire.min(Duration::from_secs(10)))
             .test_before_acquire(false)
             .after_connect(|connection, _| {
@@ -62,22 +84,48 @@ impl Pulse {
     ///
     /// # Errors
     /// As every statement.
-    pub async fn read(&self) -> Result<Due> {
+    pub async fn read(&self, from: Marks) -> Result<Due> {
         sqlx::query_as!(
             Due,
             r#"SELECT
                 EXISTS (SELECT FROM outbox
-                    WHERE claimed_until IS NULL OR claimed_until < clock_timestamp()) AS "bells!",
+                    WHERE id >= $1 AND (not_before IS NULL OR not_before <= clock_timestamp())) AS "bells!",
                 EXISTS (SELECT FROM jobs_live
-                    WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()) AS "jobs!",
+                    WHERE state IN ('scheduled', 'retrying') AND run_at >= $2
+                        AND run_at <= clock_timestamp()) AS "jobs!",
                 EXISTS (SELECT FROM jobs_live
-                    WHERE state = 'running' AND lease_expires_at < clock_timestamp()) AS "leases!",
+                    WHERE state = 'running' AND started_at >= $3 AND lease_expires_at < clock_timestamp()
+                    ) AS "leases!",
                 EXISTS (SELECT FROM schedules
-                    WHERE next_run_at IS NULL OR next_run_at <= clock_timestamp()) AS "occurrences!""#
+                    WHERE next_run_at IS NULL OR next_run_at <= clock_timestamp()) AS "occurrences!",
+                clock_timestamp() AS "now!",
+                (SELECT min(id) FROM outbox WHERE id >= $1) AS oldest_bell,
+                (SELECT last_value FROM outbox_id_seq) AS "newest_bell!",
+                (SELECT min(started_at) FROM jobs_live WHERE state = 'running' AND started_at >= $3) AS oldest_run"#,
+            from.bell,
+            from.run_at,
+            from.started_at,
         )
         .fetch_one(&self.pool)
         .await
         .doing("looking for due work")
+    }
+
+    /// Looks for bells alone, often; the newest id that was given to one comes along.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn bells(&self, from: i64) -> Result<(bool, i64)> {
+        let row = sqlx::query!(
+            r#"SELECT EXISTS (SELECT FROM outbox
+                   WHERE id >= $1 AND (not_before IS NULL OR not_before <= clock_timestamp())) AS "due!",
+                   (SELECT last_value FROM outbox_id_seq) AS "newest!""#,
+            from,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .doing("looking for bells")?;
+        Ok((row.due, row.newest))
     }
 
     /// Closes the connection.

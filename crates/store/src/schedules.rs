@@ -1,11 +1,15 @@
 //! Schedules and what became of their occurrences.
 //!
-//! A schedule comes from the environment ([`ensure`]) and can be changed by operators ([`set_active`],
-//! [`set_schedule`]); the scheduler decides its occurrences ([`lock_due`], [`record_run`], [`decided`]) in the
-//! dispatch role, one row each, whatever their number.
+//! A schedule comes from the environment ([`ensure`]) and can be changed by people ([`set_active`], [`update`],
+//! [`trigger`]); the scheduler decides its occurrences ([`lock_due`], [`record_run`], [`decided`]) in the
+//! dispatch role.
 
+mod change;
 mod decide;
 mod ensure;
+mod job;
+mod runs;
+mod trigger;
 
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
@@ -13,8 +17,12 @@ use domain::schedule::Missed;
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use decide::{RunStatus, database_time, decided, lock_due, record_run, served_by};
+pub use change::{Change, set_active, set_active_because, set_schedule, update};
+pub use decide::{RunStatus, database_time, decided, lock_due, overlapped, record_many, record_run, settle};
 pub use ensure::{DefaultSchedule, ensure};
+pub use job::job_of;
+pub use runs::{ScheduleRun, latest_runs, runs, runs_page};
+pub use trigger::{Triggered, trigger};
 
 use crate::error::{Doing, Result, StoreError};
 use crate::pool::Tx;
@@ -40,12 +48,18 @@ pub struct Schedule {
     pub active: bool,
     /// What happens to occurrences that nobody was there for.
     pub missed_policy: Missed,
+    /// A job starts up to this many seconds after its occurrence.
+    pub jitter_seconds: i32,
+    /// What it is for.
+    pub description: String,
     /// Occurrences up to here are decided.
     pub decided_until: DateTime<Utc>,
     /// The next occurrence, once computed.
     pub next_run_at: Option<DateTime<Utc>>,
     /// Who changed it last: a user, or `environment`.
     pub updated_by: Option<String>,
+    /// Why, when they said so.
+    pub updated_reason: Option<String>,
     /// When it was changed last.
     pub updated_at: DateTime<Utc>,
 }
@@ -61,9 +75,12 @@ struct Row {
     payload: Value,
     active: bool,
     missed_policy: String,
+    jitter_seconds: i32,
+    description: String,
     decided_until: DateTime<Utc>,
     next_run_at: Option<DateTime<Utc>>,
     updated_by: Option<String>,
+    updated_reason: Option<String>,
     updated_at: DateTime<Utc>,
 }
 
@@ -85,9 +102,12 @@ impl TryFrom<Row> for Schedule {
             payload: row.payload,
             active: row.active,
             missed_policy,
+            jitter_seconds: row.jitter_seconds,
+            description: row.description,
             decided_until: row.decided_until,
             next_run_at: row.next_run_at,
             updated_by: row.updated_by,
+            updated_reason: row.updated_reason,
             updated_at: row.updated_at,
         })
     }
@@ -101,7 +121,7 @@ pub async fn find(tx: &mut Tx, company: CompanyId, jobname: &str) -> Result<Opti
     sqlx::query_as!(
         Row,
         "SELECT jobid, company_id, jobname, schedule, time_zone, command, payload, active, missed_policy,
-             decided_until, next_run_at, updated_by, updated_at
+             jitter_seconds, description, decided_until, next_run_at, updated_by, updated_reason, updated_at
          FROM schedules WHERE company_id = $1 AND jobname = $2",
         company.uuid(),
         jobname,
@@ -121,7 +141,7 @@ pub async fn list(tx: &mut Tx, company: CompanyId) -> Result<Vec<Schedule>> {
     sqlx::query_as!(
         Row,
         "SELECT jobid, company_id, jobname, schedule, time_zone, command, payload, active, missed_policy,
-             decided_until, next_run_at, updated_by, updated_at
+             jitter_seconds, description, decided_until, next_run_at, updated_by, updated_reason, updated_at
          FROM schedules WHERE company_id = $1 ORDER BY jobname",
         company.uuid(),
     )
@@ -131,105 +151,4 @@ pub async fn list(tx: &mut Tx, company: CompanyId) -> Result<Vec<Schedule>> {
     .into_iter()
     .map(Schedule::try_from)
     .collect()
-}
-
-/// Switches a schedule on or off; false when there is none. Switched on, it starts with the next
-/// occurrence: those that passed meanwhile stay passed.
-///
-/// # Errors
-/// As every statement.
-pub async fn set_active(
-    tx: &mut Tx,
-    company: CompanyId,
-    jobname: &str,
-    active: bool,
-    by: &str,
-) -> Result<bool> {
-    sqlx::query!(
-        "UPDATE schedules SET active = $3, updated_by = $4, updated_at = clock_timestamp(),
-             decided_until = CASE WHEN $3 AND NOT active THEN greatest(decided_until, clock_timestamp())
-                 ELSE decided_until END,
-             next_run_at = CASE WHEN $3 AND NOT active THEN NULL ELSE next_run_at END
-         WHERE company_id = $1 AND jobname = $2",
-        company.uuid(),
-        jobname,
-        active,
-        by,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("switching a schedule")
-    .map(|done| done.rows_affected() > 0)
-}
-
-/// Gives a schedule another expression and zone; false when there is none. Check them with
-/// `domain::schedule::CronExpr::parse` first.
-///
-/// # Errors
-/// As every statement.
-pub async fn set_schedule(
-    tx: &mut Tx,
-    company: CompanyId,
-    jobname: &str,
-    (expression, time_zone): (&str, &str),
-    by: &str,
-) -> Result<bool> {
-    sqlx::query!(
-        "UPDATE schedules SET schedule = $3, time_zone = $4, updated_by = $5, updated_at = clock_timestamp(),
-             decided_until = greatest(decided_until, clock_timestamp()), next_run_at = NULL
-         WHERE company_id = $1 AND jobname = $2",
-        company.uuid(),
-        jobname,
-        expression,
-        time_zone,
-        by,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("changing a schedule")
-    .map(|done| done.rows_affected() > 0)
-}
-
-/// What became of an occurrence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScheduleRun {
-    /// The instant that the schedule names.
-    pub occurrence_at: DateTime<Utc>,
-    /// `enqueued` or `skipped`.
-    pub status: String,
-    /// Why it was skipped.
-    pub reason: Option<String>,
-    /// Its job.
-    pub job_id: Option<Uuid>,
-    /// State of the job, while the job is kept.
-    pub job_state: Option<String>,
-    /// When it was decided.
-    pub start_time: DateTime<Utc>,
-    /// When it was over: the end of its job, or the decision to skip.
-    pub end_time: Option<DateTime<Utc>>,
-    /// What its job said, or why it was skipped.
-    pub return_message: Option<String>,
-}
-
-/// Latest occurrences of a schedule, newest first.
-///
-/// # Errors
-/// As every statement.
-pub async fn runs(tx: &mut Tx, company: CompanyId, jobname: &str, limit: i64) -> Result<Vec<ScheduleRun>> {
-    sqlx::query_as!(
-        ScheduleRun,
-        r#"SELECT r.occurrence_at, r.status, r.reason, r.job_id, j.state AS "job_state?", r.start_time,
-               coalesce(r.end_time, j.finished_at) AS "end_time?",
-               coalesce(r.return_message, j.errors -> -1 ->> 'message') AS "return_message?"
-           FROM schedule_runs r JOIN schedules s ON s.jobid = r.jobid
-               LEFT JOIN jobs j ON j.id = r.job_id
-           WHERE s.company_id = $1 AND s.jobname = $2
-           ORDER BY r.occurrence_at DESC LIMIT $3"#,
-        company.uuid(),
-        jobname,
-        limit,
-    )
-    .fetch_all(tx.conn())
-    .await
-    .doing("listing occurrences")
 }

@@ -317,3 +317,22 @@ pub async fn mark_removed(
     .doing("removing a subscription")
     .map(|done| done.rows_affected() > 0)
 }
+
+/// Enabled drives of the company whose subscription ends within `hours`, or that have none.
+///
+/// # Errors
+/// As every statement.
+pub async fn drives_to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec<String>> {
+    sqlx::query_scalar!(
+        "SELECT drive_id FROM drives d WHERE company_id = $1 AND enabled AND NOT EXISTS (
+             SELECT FROM microsoft_subscriptions s
+             WHERE s.company_id = $1 AND s.resource_type = 'drive' AND s.resource_id = d.drive_id
+                 AND s.state = 'active' AND s.expires_at > clock_timestamp() + make_interval(hours => $2))
+         ORDER BY drive_id",
+        company.uuid(),
+        hours,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("looking for subscriptions that end")
+}

@@ -7,6 +7,7 @@ pub mod config;
 pub mod connector;
 pub mod documents;
 pub mod fault;
+pub mod housekeeping;
 pub mod maintenance;
 mod metrics;
 mod service;

@@ -1,5 +1,7 @@
 //! Jobs that fan scheduled work out and keep the tables tidy.
 
+mod retry;
+
 use async_trait::async_trait;
 use contracts::jobs::{
     EnsureDriveSubscription, PurgeFinished, SweepDrives, SyncDrive, SyncMode, Trigger, drive_resource,
@@ -7,6 +9,8 @@ use contracts::jobs::{
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::jobs::{NewJob, enqueue_many};
+
+pub use retry::RetryHandler;
 
 /// Runs [`SweepDrives`]: a delta run for every enabled drive, and its subscription.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +73,9 @@ impl Handler for PurgeHandler {
         let mut purged = 0_u64;
         for _ in 0..PURGE_ROUNDS {
             let mut tx = job.begin().await?;
-            let gone =
-                store::purge::tombstones(&mut tx, job.company(), payload.tombstone_days, PURGE_CHUNK).await?;
+            let days = payload.tombstone_days;
+            let gone = store::purge::tombstones(&mut tx, job.company(), days, PURGE_CHUNK).await?
+                + store::operations::purge(&mut tx, job.company(), days).await?;
             purged += gone;
             job.commit(tx).await?;
             if gone == 0 {

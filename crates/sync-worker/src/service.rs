@@ -10,7 +10,8 @@ use store::Store;
 use crate::config::{DocumentsConfig, WorkerConfig};
 use crate::connector::Connector;
 use crate::documents::{Documents, EnsureSubscription, SyncAoHandler, SyncDriveHandler};
-use crate::maintenance::{PurgeHandler, SweepHandler};
+use crate::housekeeping::{CleanExpiredChannelsHandler, CleanQueueHandler, RenewChannelsHandler};
+use crate::maintenance::{PurgeHandler, RetryHandler, SweepHandler};
 
 /// Every handler of the worker. Needs a runtime, since the connector's channel lives on it.
 ///
@@ -24,7 +25,11 @@ pub fn handlers(config: &DocumentsConfig) -> Result<Handlers, chassis::grpc::Cha
         .with(SyncAoHandler(documents.clone()))
         .with(EnsureSubscription(documents))
         .with(SweepHandler)
-        .with(PurgeHandler))
+        .with(PurgeHandler)
+        .with(RetryHandler)
+        .with(CleanQueueHandler)
+        .with(RenewChannelsHandler)
+        .with(CleanExpiredChannelsHandler))
 }
 
 /// Starts the worker.
@@ -32,11 +37,11 @@ pub fn handlers(config: &DocumentsConfig) -> Result<Handlers, chassis::grpc::Cha
 /// # Errors
 /// When a setting that was accepted cannot be used.
 pub async fn start(service: Service<WorkerConfig>) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let Service { config, tasks, shutdown, health, clock } = service;
+    let Service { config, tasks, shutdown, health, .. } = service;
     chassis::metrics::describe(&crate::metrics::METRICS);
     let store = Store::new(&config.database, "sync-worker")?;
     let broker = Broker::new(&config.broker, "sync-worker", &health, &tasks, &shutdown);
     let handlers = handlers(&config.documents)?;
-    Runtime::start(config.runtime, store, &broker, handlers, Host { tasks, shutdown, health, clock });
+    Runtime::start(config.runtime, store, &broker, handlers, Host { tasks, shutdown, health });
     Ok(())
 }

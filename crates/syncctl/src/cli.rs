@@ -1,5 +1,7 @@
 //! Commands and their options.
 
+pub mod queue;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
@@ -30,8 +32,18 @@ pub enum Command {
     SeedDemo(SeedArgs),
     /// Ask for a synchronisation over REST
     Sync(SyncArgs),
-    /// Show the job queue's figures
-    Queue,
+    /// The job queue: figures, dead letters, parked jobs, and why a job is not running
+    Queue {
+        /// What to do; without it, the figures
+        #[command(subcommand)]
+        command: Option<queue::QueueCommand>,
+    },
+    /// What runs when
+    Schedules {
+        /// What to do with them
+        #[command(subcommand)]
+        command: SchedulesCommand,
+    },
     /// Push subscriptions at the providers
     Webhooks {
         /// What to do with them
@@ -123,6 +135,34 @@ pub struct SyncArgs {
     pub timeout_seconds: u64,
 }
 
+/// Commands of `schedules`.
+#[derive(Debug, Subcommand)]
+pub enum SchedulesCommand {
+    /// List schedules with their last and next run
+    List,
+    /// Skip occurrences until resumed
+    Pause {
+        /// Such as onedrive-sync
+        name: String,
+        /// Why, for those who look later
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Run again from the next occurrence on
+    Resume {
+        /// Such as onedrive-sync
+        name: String,
+        /// Why, for those who look later
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Run one now, as an extra occurrence
+    Trigger {
+        /// Such as onedrive-sync
+        name: String,
+    },
+}
+
 /// Commands of `webhooks`.
 #[derive(Debug, Subcommand)]
 pub enum WebhooksCommand {
@@ -160,5 +200,9 @@ mod tests {
         assert!(Cli::try_parse_from(["syncctl", "sync", "--all", "--ao", "x"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "sync", "--ao", "x", "--force", "--wait"]).is_ok());
         assert!(Cli::try_parse_from(["syncctl", "token", "--ttl-seconds", "0"]).is_err());
+        assert!(Cli::try_parse_from(["syncctl", "queue", "release"]).is_err());
+        assert!(Cli::try_parse_from(["syncctl", "queue", "release", "--for", "consent"]).is_ok());
+        assert!(Cli::try_parse_from(["syncctl", "queue", "operation"]).is_ok());
+        assert!(Cli::try_parse_from(["syncctl", "queue", "operation", "--start"]).is_err());
     }
 }

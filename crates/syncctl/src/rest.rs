@@ -43,6 +43,17 @@ impl Rest {
         self.call(Request::get(self.url(path, &[]))).await
     }
 
+    /// GET with parameters.
+    pub async fn query(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, CliError> {
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.call(Request::get(self.url(path, &query))).await
+    }
+
+    /// Any method with a JSON body.
+    pub async fn send(&self, method: Method, path: &[&str], body: &Value) -> Result<Value, CliError> {
+        self.call(Request::new(method, self.url(path, &[])).json(body)?).await
+    }
+
     /// POST of a JSON body (or none).
     pub async fn post(
         &self,

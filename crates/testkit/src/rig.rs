@@ -1,6 +1,5 @@
 //! Database, broker, workers and schedulers of one test, in its process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, BrokerConfig};
@@ -8,7 +7,6 @@ use chassis::config::SecretSource;
 use chassis::health::Health;
 use chassis::lifecycle::{Shutdown, Tasks};
 use chassis::secret::Secret;
-use chassis::time::SystemClock;
 use domain::ids::CompanyId;
 use job_runtime::{Handlers, Host, Runtime, RuntimeConfig};
 use scheduler::{Parts, SchedulerConfig};
@@ -49,13 +47,18 @@ impl Process {
         Self { tasks: Tasks::new(), health: Health::watching(&shutdown), shutdown }
     }
 
+    /// One without a rig, for a server of the test's own.
+    pub fn alone() -> Self {
+        Self::new()
+    }
+
+    /// A broker that lives as long as this process.
+    pub fn broker(&self, config: &BrokerConfig) -> Broker {
+        Broker::new(config, "test", &self.health, &self.tasks, &self.shutdown)
+    }
+
     fn host(&self) -> Host {
-        Host {
-            tasks: self.tasks.clone(),
-            shutdown: self.shutdown.clone(),
-            health: self.health.clone(),
-            clock: Arc::new(SystemClock),
-        }
+        Host { tasks: self.tasks.clone(), shutdown: self.shutdown.clone(), health: self.health.clone() }
     }
 
     /// Drains, as on SIGTERM, and waits until every task has ended.
@@ -105,12 +108,21 @@ impl Place {
     /// # Panics
     /// When the database's URL cannot be used.
     pub fn scheduler(&self, schedules: Vec<DefaultSchedule>) -> Process {
+        self.scheduler_losing(schedules, Duration::from_secs(1))
+    }
+
+    /// A scheduler with these schedules, which rings lost bells after this time.
+    ///
+    /// # Panics
+    /// When the database's URL cannot be used.
+    pub fn scheduler_losing(&self, schedules: Vec<DefaultSchedule>, lost_after: Duration) -> Process {
         let process = Process::new();
         let config = SchedulerConfig {
             database: self.database.clone(),
             broker: self.broker.clone(),
             schedules,
-            lost_after: Duration::from_secs(1),
+            lost_after,
+            history_days: 30,
         };
         let parts =
             Parts::new(&config, &process.health, &process.tasks, &process.shutdown).expect("a database URL");
@@ -156,6 +168,12 @@ impl Rig {
         self.place().scheduler(Vec::new())
     }
 
+    /// A scheduler without schedules that does not look for lost bells as long as a test takes: for tests that
+    /// take bells off a queue and claim nothing.
+    pub fn trusting_scheduler(&self) -> Process {
+        self.place().scheduler_losing(Vec::new(), Duration::from_hours(1))
+    }
+
     /// A broker by itself.
     pub fn bare_broker(&self) -> (Broker, Process) {
         self.bare_broker_at(&self.broker)
@@ -164,8 +182,7 @@ impl Rig {
     /// A broker by itself, with other settings.
     pub fn bare_broker_at(&self, config: &BrokerConfig) -> (Broker, Process) {
         let process = Process::new();
-        let broker = Broker::new(config, "test", &process.health, &process.tasks, &process.shutdown);
-        (broker, process)
+        (process.broker(config), process)
     }
 
     /// Enqueues a job in a transaction of its own.
@@ -197,7 +214,7 @@ impl Drop for Rig {
 }
 
 /// Deletes the exchanges and queues of a prefix.
-pub(crate) fn clean_broker(config: &BrokerConfig) {
+pub fn clean_broker(config: &BrokerConfig) {
     let config = config.clone();
     block_on(async move {
         let process = Process::new();

@@ -78,8 +78,8 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
     }
 }
 
-/// Names the field itself where serde reports the object around it.
-pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
+/// What serde says about `path`, naming the field itself where serde reports the object around it.
+pub fn field_error(path: &str, message: &str) -> FieldError {
     let path = if path == "." { "" } else { path };
     let named = ["unknown field `", "missing field `", "duplicate field `", "invalid field `"]
         .iter()

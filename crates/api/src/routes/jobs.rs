@@ -4,25 +4,29 @@ mod body;
 mod explain;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::ids::JobId;
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::json;
 use store::jobs::{self, JobFilter};
 use utoipa::IntoParams;
 use uuid::Uuid;
-use web::auth::{Operator, Viewer};
+use web::auth::Viewer;
 use web::json::Json;
 use web::page::Page;
 use web::path::Path;
 use web::problem::{FieldError, Problem};
 use web::query::Query;
 
-pub use body::{Accepted, JobBody};
+pub use body::{Accepted, JobBody, location};
 pub use explain::__path_explain;
 pub use explain::explain;
 
+use super::queue::Why;
+use crate::actor::Actor;
 use crate::error::Answer;
+use crate::operation::{Call, Operation};
 use crate::state::ApiState;
 
 const STATES: [&str; 8] =
@@ -87,15 +91,20 @@ pub async fn get(
     (status = 202, description = "It runs and was asked to stop", body = JobBody),
     (status = 404, description = "No such job", body = web::problem::ProblemBody),
     (status = 409, description = "It has ended before", body = web::problem::ProblemBody),
-))]
+), request_body(content = Option<Why>))]
 pub async fn cancel(
     State(state): State<ApiState>,
-    Operator(claims): Operator,
+    actor: Actor,
     Path(id): Path<Uuid>,
+    call: Call,
 ) -> Answer<Response> {
-    let (mut tx, company) = state.tenant(&claims).await?;
-    let asked = jobs::request_cancel(&mut tx, company, JobId(id), &claims.sub).await?;
-    let job = jobs::find(&mut tx, company, JobId(id)).await?.ok_or_else(|| unknown(id))?;
+    let why: Why = call.json()?;
+    let reason = actor.reason(why.reason.as_deref())?;
+    let mut operation = Operation::begin(&state, &actor.claims, call).await?;
+    let company = operation.company;
+    let tx = operation.tx();
+    let asked = jobs::request_cancel(tx, company, JobId(id), &actor.claims.sub).await?;
+    let job = jobs::find(tx, company, JobId(id)).await?.ok_or_else(|| unknown(id))?;
     let status = match asked {
         Some(true) => StatusCode::OK,
         Some(false) => StatusCode::ACCEPTED,
@@ -104,8 +113,9 @@ pub async fn cancel(
             return Err(Problem::conflict("job_ended", detail).with("state", &job.state).into());
         }
     };
-    tx.commit().await?;
-    Ok((status, Json(JobBody::from(job))).into_response())
+    let details = json!({ "kind": job.kind, "state": job.state });
+    actor.record(tx, company, "job.cancel", format!("job:{id}"), reason, details).await?;
+    operation.answer(status, None, &JobBody::from(job)).await
 }
 
 fn unknown(id: Uuid) -> Problem {

@@ -8,6 +8,8 @@ mod drives;
 mod health;
 mod jobs;
 mod metrics;
+mod queue;
+mod schedules;
 mod sync;
 mod webhooks;
 
@@ -25,10 +27,12 @@ pub fn all() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::health))
         .routes(routes!(health::api_health))
         .merge(sync::routes())
+        .merge(schedules::routes())
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::explain))
+        .merge(queue::routes())
         .routes(routes!(aos::list))
         .routes(routes!(aos::get, aos::put))
         .routes(routes!(documents::of_ao))

@@ -1,16 +1,17 @@
 //! A channel that reconnects by itself and carries the trace of the caller.
 
+use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tonic::body::Body;
-use tonic::transport::channel::ResponseFuture;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
-use tracing::Instrument;
-use tracing::instrument::Instrumented;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
+use super::{method_of, record_status, service_of};
 use crate::trace::TraceContext;
 
 /// Longest time of a connection attempt.
@@ -61,7 +62,7 @@ pub fn channel(url: &str) -> Result<TracedChannel, ChannelError> {
 impl Service<http::Request<Body>> for TracedChannel {
     type Response = http::Response<Body>;
     type Error = tonic::transport::Error;
-    type Future = Instrumented<ResponseFuture>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -69,10 +70,32 @@ impl Service<http::Request<Body>> for TracedChannel {
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let method = request.uri().path().trim_start_matches('/');
-        let span =
-            tracing::info_span!("grpc call", otel.name = method, otel.kind = "client", rpc.system = "grpc");
+        let span = tracing::info_span!(
+            "grpc call",
+            otel.name = method,
+            otel.kind = "client",
+            rpc.system = "grpc",
+            rpc.service = service_of(method),
+            rpc.method = method_of(method),
+            rpc.grpc.status_code = Empty,
+            otel.status_code = Empty,
+            error.type = Empty,
+        );
         TraceContext::of(&span).inject(request.headers_mut());
-        let _entered = span.enter();
-        self.inner.call(request).instrument(span.clone())
+        let call = {
+            let _entered = span.enter();
+            self.inner.call(request)
+        };
+        let answered = async move {
+            let answer = call.await;
+            if let Ok(response) = &answer {
+                record_status(&Span::current(), response);
+            } else {
+                Span::current().record("error.type", "transport");
+                Span::current().record("otel.status_code", "ERROR");
+            }
+            answer
+        };
+        Box::pin(answered.instrument(span))
     }
 }

@@ -16,7 +16,9 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::{Layer, Service};
 use tracing::Instrument;
+use tracing::field::Empty;
 
+use super::{method_of, service_of};
 use crate::lifecycle::Shutdown;
 use crate::trace::TraceContext;
 
@@ -99,7 +101,11 @@ where
             otel.name = method,
             otel.kind = "server",
             rpc.system = "grpc",
-            rpc.method = method
+            rpc.service = service_of(&method),
+            rpc.method = method_of(&method),
+            rpc.grpc.status_code = Empty,
+            otel.status_code = Empty,
+            error.type = Empty,
         );
         TraceContext::from_headers(request.headers()).set_as_parent_of(&span);
         let started = Instant::now();
@@ -109,6 +115,7 @@ where
         };
         let answered = async move {
             let response = call.await.unwrap_or_else(|panic| Ok(internal(&*panic)))?;
+            super::record_status(&tracing::Span::current(), &response);
             observe(method, &response, started.elapsed());
             Ok(response)
         };

@@ -1,6 +1,7 @@
 //! Jobs that keep the platform tidy and fan scheduled work out.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{JobPayload, Queue, Trigger};
 
@@ -31,4 +32,20 @@ impl JobPayload for PurgeFinished {
     const KIND: &'static str = "maintenance.purge_finished";
     const VERSION: i16 = 1;
     const QUEUE: Queue = Queue::Maintenance;
+}
+
+/// One step of an operation that retries many dead letters; it enqueues the next one itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryDeadLetters {
+    /// Row of `operations`.
+    pub operation_id: Uuid,
+}
+
+impl JobPayload for RetryDeadLetters {
+    const KIND: &'static str = "maintenance.retry_dead_letters";
+    const VERSION: i16 = 1;
+    const QUEUE: Queue = Queue::Maintenance;
+    // A step that fails blocks nobody but its operation, and a database that was away comes back.
+    const MAX_ATTEMPTS: i32 = 20;
 }

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::CronExpr;
 use crate::time::elapsed;
 
-/// The most decisions that one call gives. After a longer outage the oldest occurrences are left
-/// out; the latest, the only one that may run, never is.
-pub const MAX_LISTED: usize = 1_000;
+/// The most decisions that one call lists. After a longer outage the oldest occurrences are counted only;
+/// the latest, the only one that may run, is always listed.
+pub const MAX_LISTED: usize = 100;
+/// The most occurrences that are counted beyond the listed ones.
+pub const MAX_COUNTED: usize = 10_000;
 
 /// An occurrence later than this was missed, not merely noticed by a poll a little after its time.
 const ON_TIME: Duration = Duration::from_mins(1);
@@ -96,12 +98,36 @@ pub struct Decision {
     pub reason: DecisionReason,
 }
 
+/// Missed occurrences that are too many to be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Omitted {
+    /// How many; there may be more when it is [`MAX_COUNTED`].
+    pub count: usize,
+    /// The first.
+    pub first: DateTime<Utc>,
+    /// The last; the listed ones follow.
+    pub last: DateTime<Utc>,
+    /// Why none of them runs.
+    pub reason: DecisionReason,
+}
+
+/// What is decided about the occurrences of a stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Due {
+    /// The oldest, when they are too many.
+    pub omitted: Option<Omitted>,
+    /// The others, the earliest first.
+    pub decisions: Vec<Decision>,
+}
+
 impl CronExpr {
     /// Decides about the occurrences later than `last` (the last one decided, or the moment the
     /// schedule was switched on) up to `now`, the earliest first. At most one runs: the latest.
-    pub fn due(&self, last: DateTime<Utc>, now: DateTime<Utc>, policy: Missed) -> Vec<Decision> {
-        let occurrences = self.latest(last, now);
-        let Some((latest, earlier)) = occurrences.split_last() else { return Vec::new() };
+    pub fn due(&self, last: DateTime<Utc>, now: DateTime<Utc>, policy: Missed) -> Due {
+        let mut occurrences = self.latest(last, now);
+        let too_many = occurrences.len() > MAX_LISTED;
+        let before = too_many.then(|| occurrences.remove(0));
+        let Some((latest, earlier)) = occurrences.split_last() else { return Due::default() };
         let on_time = elapsed(*latest, now) <= ON_TIME;
         let (run, reason) = match policy {
             _ if on_time => (true, DecisionReason::Due),
@@ -113,17 +139,24 @@ impl CronExpr {
         } else {
             DecisionReason::Missed
         };
-        earlier
+        let omitted = before.and_then(|before| {
+            let counted = self.occurrences(last, before, MAX_COUNTED);
+            let first = *counted.first()?;
+            Some(Omitted { count: counted.len(), first, last: before, reason: passed_over })
+        });
+        let decisions = earlier
             .iter()
             .map(|occurrence| Decision { occurrence: *occurrence, run: false, reason: passed_over })
             .chain([Decision { occurrence: *latest, run, reason }])
-            .collect()
+            .collect();
+        Due { omitted, decisions }
     }
 
-    /// The latest [`MAX_LISTED`] occurrences in `(last, now]`. Looks back through windows that
+    /// The latest `MAX_LISTED + 1` occurrences in `(last, now]`. Looks back through windows that
     /// double, so that a minute schedule after a year costs no more than after a day.
     fn latest(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
-        const SCAN: usize = MAX_LISTED * 20;
+        const KEPT: usize = MAX_LISTED + 1;
+        const SCAN: usize = KEPT * 20;
         let (mut window, mut too_small) = (Duration::from_mins(1), Duration::ZERO);
         let mut too_large: Option<Duration> = None;
         let mut best = Vec::new();
@@ -136,8 +169,8 @@ impl CronExpr {
                 too_large = Some(window);
             } else {
                 too_small = window;
-                let full = found.len() >= MAX_LISTED;
-                found.drain(..found.len().saturating_sub(MAX_LISTED));
+                let full = found.len() >= KEPT;
+                found.drain(..found.len().saturating_sub(KEPT));
                 best = found;
                 if full || reaches_last {
                     return best;

@@ -73,7 +73,7 @@ async fn faults_travel_with_their_details() {
     let forbidden = fault("forbidden").await;
     assert_eq!((forbidden.kind(), forbidden.code.as_str()), (FaultKind::Forbidden, "accessDenied"));
     assert!(forbidden.message.contains("Files.Read.All"), "{}", forbidden.message);
-    assert_eq!(fault("locked").await.kind(), FaultKind::Refused);
+    assert_eq!(fault("locked").await.kind(), FaultKind::Locked);
     assert_eq!(fault("unknown").await.kind(), FaultKind::NotFound);
     assert_eq!(fault("").await.code, "invalidRequest");
     let throttled = fault("throttled").await;

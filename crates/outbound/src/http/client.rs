@@ -7,6 +7,8 @@ use ::http::{HeaderValue, header};
 use bytes::{Bytes, BytesMut};
 use chassis::time::deadline;
 use serde::de::DeserializeOwned;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use url::Url;
 
 use super::{Connection, HttpError, Request, Response};
@@ -119,10 +121,14 @@ impl HttpClient {
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let place = place(&request.url);
         let limit = request.deadline.unwrap_or(self.settings.deadline);
-        match deadline("http exchange", limit, self.exchange(request, &place)).await {
+        let span = span(&request, &place);
+        let exchange = self.exchange(request, &place).instrument(span.clone());
+        let outcome = match deadline("http exchange", limit, exchange).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(HttpError::Timeout { place, limit }),
-        }
+        };
+        record(&span, &outcome);
+        outcome
     }
 
     /// GETs an address and decodes its JSON; any status but 2xx is an error.
@@ -194,6 +200,41 @@ impl HttpClient {
         }
         let client = self.settings.transport(0)?;
         Ok(self.unpooled.get_or_init(|| client))
+    }
+}
+
+/// The span of an exchange, without anything secret. The trace goes no further: a provider is not ours to trace.
+fn span(request: &Request, place: &str) -> Span {
+    tracing::info_span!(
+        "http",
+        otel.name = request.method.as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = request.method.as_str(),
+        http.request.body.size = request.body.len(),
+        http.response.status_code = Empty,
+        url.full = place,
+        server.address = request.url.host_str(),
+        server.port = request.url.port_or_known_default(),
+        error.type = Empty,
+    )
+}
+
+/// An answer of 4xx or 5xx is an error of the call, with the status as its type.
+fn record(span: &Span, outcome: &Result<Response, HttpError>) {
+    match outcome {
+        Ok(response) => {
+            let status = response.status;
+            span.record("http.response.status_code", status.as_u16());
+            if status.is_client_error() || status.is_server_error() {
+                span.record("error.type", status.as_str());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        Err(error) => {
+            span.record("error.type", error.kind());
+            span.record("otel.status_code", "ERROR");
+        }
     }
 }
 

@@ -78,6 +78,20 @@ impl HttpError {
         matches!(self, Self::Connect { .. } | Self::Build(_) | Self::Invalid { .. })
     }
 
+    /// A short name of the fault, for traces.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "build",
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Broken { .. } => "broken",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotJson { .. } => "not_json",
+            Self::Status { .. } => "status",
+            Self::Invalid { .. } => "invalid",
+        }
+    }
+
     /// True when trying again may help.
     pub fn is_transient(&self) -> bool {
         matches!(

@@ -21,6 +21,22 @@ pub struct Fence {
     pub resource: Option<String>,
 }
 
+impl ClaimOutcome {
+    /// A word for logs.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            ClaimOutcome::Claimed(_) => "claimed",
+            ClaimOutcome::Gone => "gone",
+            ClaimOutcome::Stale => "stale",
+            ClaimOutcome::Waiting => "waiting",
+            ClaimOutcome::Cancelled => "cancelled",
+            ClaimOutcome::Expired => "expired",
+            ClaimOutcome::Locked => "locked",
+            ClaimOutcome::Displaced => "displaced",
+        }
+    }
+}
+
 impl Fence {
     pub(crate) fn lost(&self) -> StoreError {
         StoreError::Fenced { job_id: self.job.uuid(), epoch: self.epoch }
@@ -36,7 +52,7 @@ pub struct Claim {
     pub kind: String,
     /// Version of the payload.
     pub version: i16,
-    /// Payload.
+    /// Payload; moves to the handler.
     pub payload: Value,
     /// 1 for the first attempt.
     pub attempt: i32,
@@ -73,9 +89,23 @@ pub enum ClaimOutcome {
     Cancelled,
     /// Its deadline passed before it started.
     Expired,
+    /// Someone else is writing it; it was rung again.
+    Locked,
+    /// A job that a person waits for took its place; it was rung again.
+    Displaced,
 }
 
-/// Claims a queued job and its resource, on the database's clock.
+/// What a batch of bells came to.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// Attempts of ours, at most one per bell. A job that no bell of the batch named is a more urgent one that
+    /// took another's place.
+    pub claims: Vec<Claim>,
+    /// Bells that led to nothing, and why.
+    pub rest: Vec<(JobId, ClaimOutcome)>,
+}
+
+/// Claims a queued job and its resource, on the database's clock. A cancelled or expired one is left as it is.
 ///
 /// # Errors
 /// As every statement.
@@ -126,44 +156,90 @@ pub async fn claim(
     })
 }
 
-/// Answer to a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heartbeat {
-    /// Lease extended.
-    Alive,
-    /// Lease extended; someone asked for cancellation.
-    CancelRequested,
-    /// The job is no longer ours.
-    Lost,
-}
-
-/// Extends the lease of the job and of its resource.
+/// Claims the jobs of many bells (id and epoch) and their resources, in one statement, in a dispatch transaction.
+/// Ends those that were cancelled, and buries those whose deadline passed. A queued job of priority 8 or 9 whose
+/// own bell is still behind is claimed in the place of a less urgent one, which is rung again unless it has
+/// waited for 30 s.
 ///
 /// # Errors
 /// As every statement.
-pub async fn heartbeat(tx: &mut Tx, fence: &Fence, lease_seconds: i32) -> Result<Heartbeat> {
-    let cancel = sqlx::query_scalar!(
-        "WITH beat AS (
-             UPDATE jobs_live SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-             WHERE id = $1 AND epoch = $2 AND state = 'running' AND lease_expires_at > clock_timestamp()
-             RETURNING company_id, resource_key, lease_expires_at, cancel_requested
-         ), resource AS (
-             UPDATE resource_leases r SET expires_at = beat.lease_expires_at FROM beat
-             WHERE r.company_id = beat.company_id AND r.resource_key = beat.resource_key AND r.job_id = $1
-         )
-         SELECT cancel_requested FROM beat",
-        fence.job.uuid(),
-        fence.epoch,
-        f64::from(lease_seconds),
+pub async fn claim_many(
+    tx: &mut Tx,
+    bells: &[(JobId, i64)],
+    owner: Uuid,
+    lease_seconds: i32,
+) -> Result<Claimed> {
+    let mut claimed = Claimed::default();
+    for answer in ask(tx, bells, owner, lease_seconds).await? {
+        match (answer.outcome, answer.company) {
+            (ClaimOutcome::Claimed(claim), _) => claimed.claims.push(*claim),
+            (ClaimOutcome::Cancelled, Some(company)) => {
+                super::finish::request_cancel(tx, company, answer.job, "claim").await?;
+                claimed.rest.push((answer.job, ClaimOutcome::Cancelled));
+            }
+            (ClaimOutcome::Expired, Some(company)) => {
+                super::expire::bury_expired(tx, company, answer.job).await?;
+                claimed.rest.push((answer.job, ClaimOutcome::Expired));
+            }
+            (outcome, _) => claimed.rest.push((answer.job, outcome)),
+        }
+    }
+    Ok(claimed)
+}
+
+/// Answer about one job.
+struct Answer {
+    job: JobId,
+    company: Option<CompanyId>,
+    outcome: ClaimOutcome,
+}
+
+async fn ask(tx: &mut Tx, bells: &[(JobId, i64)], owner: Uuid, lease_seconds: i32) -> Result<Vec<Answer>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = bells.iter().map(|(job, epoch)| (job.uuid(), *epoch)).unzip();
+    let rows = sqlx::query!(
+        r#"SELECT c.asked, c.outcome AS "outcome!", c.id, c.company_id, c.epoch, c.kind, c.version, c.payload,
+               c.attempt, c.max_attempts, c.attempt_seconds, c.interruptions, c.checkpoint, c.resource_key,
+               c.requested_by, c.batch_id, c.traceparent, c.tracestate, c.waited
+           FROM claim_jobs($1, $2, $3, $4) c"#,
+        &ids,
+        &epochs,
+        owner,
+        lease_seconds,
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await
-    .doing("extending a lease")?;
-    Ok(match cancel {
-        None => Heartbeat::Lost,
-        Some(true) => Heartbeat::CancelRequested,
-        Some(false) => Heartbeat::Alive,
-    })
+    .doing("claiming jobs")?;
+    let mut answers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(job) = row.id.or(row.asked).map(JobId) else { continue };
+        let company = row.company_id.map(CompanyId);
+        let outcome = match (row.outcome.as_str(), company, row.epoch) {
+            ("claimed", Some(company), Some(epoch)) => ClaimOutcome::Claimed(Box::new(Claim {
+                fence: Fence { company, job, epoch, resource: row.resource_key },
+                kind: row.kind.unwrap_or_default(),
+                version: row.version.unwrap_or_default(),
+                payload: row.payload.unwrap_or_default(),
+                attempt: row.attempt.unwrap_or(1),
+                max_attempts: row.max_attempts.unwrap_or(1),
+                attempt_seconds: row.attempt_seconds.unwrap_or(60),
+                interruptions: row.interruptions.unwrap_or(0),
+                checkpoint: row.checkpoint,
+                requested_by: row.requested_by,
+                batch: row.batch_id,
+                trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+                waited_seconds: row.waited.unwrap_or(0.0).max(0.0),
+            })),
+            ("gone", ..) => ClaimOutcome::Gone,
+            ("waiting", ..) => ClaimOutcome::Waiting,
+            ("locked", ..) => ClaimOutcome::Locked,
+            ("displaced", ..) => ClaimOutcome::Displaced,
+            ("cancelled", ..) => ClaimOutcome::Cancelled,
+            ("expired", ..) => ClaimOutcome::Expired,
+            _ => ClaimOutcome::Stale,
+        };
+        answers.push(Answer { job, company, outcome });
+    }
+    Ok(answers)
 }
 
 /// Checks the fence and keeps the row locked until the transaction ends, so that nobody takes the job over

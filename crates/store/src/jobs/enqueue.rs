@@ -1,5 +1,7 @@
 //! Enqueue: an insert in the caller's transaction, with the bell beside it.
 
+mod write;
+
 use chassis::trace::TraceContext;
 use chrono::{DateTime, Utc};
 use contracts::jobs::JobPayload;
@@ -9,6 +11,10 @@ use uuid::Uuid;
 
 use crate::error::{Doing, Result, StoreError};
 use crate::pool::Tx;
+use write::Columns;
+
+/// Jobs of one statement: more of them hardly cost less each.
+const CHUNK: usize = 2500;
 
 /// A job to be written.
 #[derive(Debug, Clone)]
@@ -107,6 +113,20 @@ impl NewJob {
         self
     }
 
+    /// Not started after this moment: then it is dead with code `deadline`.
+    #[must_use]
+    pub fn deadline(mut self, at: DateTime<Utc>) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+
+    /// Attempts before it is dead (at least 1), instead of the kind's own number.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: i32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
     /// Belongs to a batch.
     #[must_use]
     pub fn batch(mut self, batch: Uuid) -> Self {
@@ -142,71 +162,23 @@ pub async fn enqueue(tx: &mut Tx, job: NewJob) -> Result<Enqueued> {
     results.pop().ok_or(StoreError::Malformed { what: "enqueue result", value: "empty".to_owned() })
 }
 
-/// Enqueues many jobs in one statement; results are in the order of the jobs. Jobs of one call that share a
-/// dedupe key coalesce into the first.
+/// Enqueues many jobs, [`CHUNK`] in a statement; results are in the order of the jobs. Jobs of one call that
+/// share a dedupe key coalesce into the first.
 ///
 /// # Errors
 /// As every statement.
 pub async fn enqueue_many(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
     let mut results = Vec::with_capacity(jobs.len());
-    for chunk in jobs.chunks(1000) {
-        let columns = Columns::of(chunk);
-        let rows = sqlx::query!(
-            r#"WITH asked AS (
-                SELECT * FROM UNNEST(
-                    $1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::jsonb[], $7::text[],
-                    $8::text[], $9::smallint[], $10::integer[], $11::integer[], $12::timestamptz[],
-                    $13::timestamptz[], $14::uuid[], $15::text[], $16::text[], $17::text[]
-                ) WITH ORDINALITY AS t (id, company_id, kind, version, queue, payload, dedupe_key,
-                    resource_key, priority, max_attempts, attempt_seconds, run_at, deadline, batch_id,
-                    requested_by, traceparent, tracestate, position)
-            ), written AS (
-                INSERT INTO jobs_live AS live (id, company_id, kind, version, queue, payload, dedupe_key,
-                    resource_key, priority, state, max_attempts, attempt_seconds, run_at, queued_at, deadline,
-                    batch_id, requested_by, traceparent, tracestate)
-                SELECT id, company_id, kind, version, queue, payload, dedupe_key, resource_key, priority,
-                    CASE WHEN run_at > clock_timestamp() THEN 'scheduled' ELSE 'queued' END,
-                    max_attempts, attempt_seconds, coalesce(run_at, clock_timestamp()),
-                    CASE WHEN run_at > clock_timestamp() THEN NULL ELSE clock_timestamp() END, deadline,
-                    batch_id, requested_by, traceparent, tracestate
-                FROM asked ORDER BY position
-                ON CONFLICT (company_id, kind, dedupe_key)
-                    WHERE dedupe_key IS NOT NULL AND state IN ('scheduled', 'queued', 'retrying', 'parked')
-                    DO NOTHING
-                RETURNING id, company_id, kind, epoch, state, traceparent, tracestate
-            ), bells AS (
-                INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-                SELECT company_id, id, epoch, kind, traceparent, tracestate FROM written
-                WHERE state = 'queued'
-            )
-            SELECT a.id AS "asked!", w.id AS "written?"
-            FROM asked a LEFT JOIN written w ON w.id = a.id ORDER BY a.position"#,
-            &columns.id,
-            &columns.company,
-            &columns.kind,
-            &columns.version,
-            &columns.queue,
-            &columns.payload,
-            &columns.dedupe as &[Option<String>],
-            &columns.resource as &[Option<String>],
-            &columns.priority,
-            &columns.max_attempts,
-            &columns.attempt_seconds,
-            &columns.run_at as &[Option<DateTime<Utc>>],
-            &columns.deadline as &[Option<DateTime<Utc>>],
-            &columns.batch as &[Option<Uuid>],
-            &columns.requested_by,
-            &columns.traceparent as &[Option<String>],
-            &columns.tracestate as &[Option<String>],
-        )
-        .fetch_all(tx.conn())
-        .await
-        .doing("enqueueing jobs")?;
-        for (row, job) in rows.into_iter().zip(chunk) {
-            results.push(match row.written {
-                Some(id) => Enqueued::New(JobId(id)),
-                None => coalesced(tx, job).await?,
-            });
+    let mut jobs = jobs.into_iter().peekable();
+    while jobs.peek().is_some() {
+        let chunk: Vec<NewJob> = jobs.by_ref().take(CHUNK).collect();
+        if chunk.iter().all(|job| job.dedupe_key.is_none()) {
+            results.extend(chunk.iter().map(|job| Enqueued::New(job.id)));
+            write::all(tx, &Columns::of(chunk)).await?;
+            continue;
+        }
+        for (job, new) in chunk.iter().zip(write::coalescing(tx, &Columns::of(chunk.clone())).await?) {
+            results.push(if new { Enqueued::New(job.id) } else { coalesced(tx, job).await? });
         }
     }
     Ok(results)
@@ -242,61 +214,15 @@ async fn release_parked(tx: &mut Tx, id: Uuid) -> Result<()> {
         "WITH released AS (
              UPDATE jobs_live SET state = 'queued', attempt = 0, park_reason = NULL, run_at = clock_timestamp(),
                  queued_at = clock_timestamp(), updated_at = clock_timestamp()
-             WHERE id = $1 RETURNING company_id, id, epoch, kind, traceparent, tracestate
+             WHERE id = $1
+             RETURNING company_id, id, epoch, kind, queue, priority, traceparent, tracestate
          )
-         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-         SELECT company_id, id, epoch, kind, traceparent, tracestate FROM released",
+         INSERT INTO outbox (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate)
+         SELECT company_id, id, epoch, kind, queue, priority, traceparent, tracestate FROM released",
         id,
     )
     .execute(tx.conn())
     .await
     .doing("releasing a parked job")
     .map(drop)
-}
-
-#[derive(Default)]
-struct Columns {
-    id: Vec<Uuid>,
-    company: Vec<Uuid>,
-    kind: Vec<String>,
-    version: Vec<i16>,
-    queue: Vec<String>,
-    payload: Vec<Value>,
-    dedupe: Vec<Option<String>>,
-    resource: Vec<Option<String>>,
-    priority: Vec<i16>,
-    max_attempts: Vec<i32>,
-    attempt_seconds: Vec<i32>,
-    run_at: Vec<Option<DateTime<Utc>>>,
-    deadline: Vec<Option<DateTime<Utc>>>,
-    batch: Vec<Option<Uuid>>,
-    requested_by: Vec<String>,
-    traceparent: Vec<Option<String>>,
-    tracestate: Vec<Option<String>>,
-}
-
-impl Columns {
-    fn of(jobs: &[NewJob]) -> Self {
-        let mut c = Columns::default();
-        for job in jobs {
-            c.id.push(job.id.uuid());
-            c.company.push(job.company.uuid());
-            c.kind.push(job.kind.to_owned());
-            c.version.push(job.version);
-            c.queue.push(job.queue.to_owned());
-            c.payload.push(job.payload.clone());
-            c.dedupe.push(job.dedupe_key.clone());
-            c.resource.push(job.resource_key.clone());
-            c.priority.push(job.priority);
-            c.max_attempts.push(job.max_attempts);
-            c.attempt_seconds.push(job.attempt_seconds);
-            c.run_at.push(job.run_at);
-            c.deadline.push(job.deadline);
-            c.batch.push(job.batch);
-            c.requested_by.push(job.requested_by.clone());
-            c.traceparent.push(job.trace.traceparent.clone());
-            c.tracestate.push(job.trace.tracestate.clone());
-        }
-        c
-    }
 }

@@ -1,8 +1,11 @@
 //! How an attempt ends. Each function checks the fence in the statement that writes.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashSet;
+use std::time::Duration;
+
 use domain::ids::{CompanyId, JobId};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::claim::Fence;
 use crate::error::{Doing, Result};
@@ -39,6 +42,33 @@ pub async fn succeed(tx: &mut Tx, fence: &Fence, result: &Value) -> Result<()> {
     finish(tx, fence, "succeeded", Some(result)).await
 }
 
+/// As [`succeed`], and commits the transaction, in one round trip.
+///
+/// # Errors
+/// [`crate::StoreError::Fenced`] when the attempt no longer owns the job; the transaction is rolled back then.
+pub async fn succeed_and_commit(tx: Tx, fence: &Fence, result: &Value) -> Result<()> {
+    let (job, epoch, result) = (fence.job, fence.epoch, literal(&result.to_string()));
+    let last = format!("SELECT finish_job_or_fail('{job}', {epoch}, 'succeeded', {result})");
+    let committed = tx.commit_after(&last, "committing a finished job").await;
+    committed.map_err(|error| if error.is_lost_job() { fence.lost() } else { error })
+}
+
+/// Marks many jobs succeeded, as [`succeed`] does for one; returns those that are no longer ours. When there is one,
+/// the transaction must be rolled back: it holds that job's effect.
+///
+/// # Errors
+/// As every statement.
+pub async fn succeed_many(tx: &mut Tx, fences: &[&Fence], results: &[Value]) -> Result<Vec<JobId>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
+        fences.iter().map(|fence| (fence.job.uuid(), fence.epoch)).unzip();
+    let ended = sqlx::query_scalar!(r#"SELECT finish_jobs($1, $2, $3) AS "id!""#, &ids, &epochs, results)
+        .fetch_all(tx.conn())
+        .await
+        .doing("finishing jobs")?;
+    let ended: HashSet<Uuid> = ended.into_iter().collect();
+    Ok(fences.iter().map(|fence| fence.job).filter(|job| !ended.contains(&job.uuid())).collect())
+}
+
 /// Ends a claimed attempt whose job was cancelled.
 ///
 /// # Errors
@@ -48,39 +78,22 @@ pub async fn cancel_claimed(tx: &mut Tx, fence: &Fence) -> Result<()> {
 }
 
 async fn finish(tx: &mut Tx, fence: &Fence, state: &str, result: Option<&Value>) -> Result<()> {
-    let moved = sqlx::query_scalar!(
-        r#"WITH gone AS (
-            DELETE FROM jobs_live WHERE id = $1 AND epoch = $2 AND state = 'running'
-                AND lease_expires_at > clock_timestamp()
-            RETURNING *
-        ), kept AS (
-            INSERT INTO jobs_finished (id, company_id, seq, kind, version, queue, payload, dedupe_key,
-                resource_key, priority, state, attempt, max_attempts, epoch, interruptions, run_at, queued_at,
-                deadline, attempt_seconds, lease_owner, started_at, checkpoint, progress_done,
-                progress_total, progress_unit, result, errors, error_fingerprint, first_failed_at,
-                cancel_requested, batch_id, requested_by, traceparent, tracestate, created_at, updated_at,
-                finished_at)
-            SELECT id, company_id, seq, kind, version, queue, payload, dedupe_key, resource_key, priority, $3,
-                attempt, max_attempts, epoch, interruptions, run_at, queued_at, deadline, attempt_seconds,
-                lease_owner, started_at, NULL, progress_done, progress_total, progress_unit, $4, errors,
-                error_fingerprint, first_failed_at, cancel_requested, batch_id, requested_by, traceparent,
-                tracestate, created_at, clock_timestamp(), clock_timestamp()
-            FROM gone
-            RETURNING id
-        )
-        SELECT id AS "id!" FROM kept"#,
+    let ended = sqlx::query_scalar!(
+        r#"SELECT finish_job($1, $2, $3, $4) AS "ended!""#,
         fence.job.uuid(),
         fence.epoch,
         state,
         result,
     )
-    .fetch_optional(tx.conn())
+    .fetch_one(tx.conn())
     .await
     .doing("finishing a job")?;
-    if moved.is_none() {
-        return Err(fence.lost());
-    }
-    release(tx, fence).await
+    if ended { Ok(()) } else { Err(fence.lost()) }
+}
+
+/// Text as a literal of SQL, whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 async fn release(tx: &mut Tx, fence: &Fence) -> Result<()> {
@@ -93,7 +106,7 @@ async fn release(tx: &mut Tx, fence: &Fence) -> Result<()> {
     Ok(())
 }
 
-/// The attempt failed and another follows at `run_at`. When a follow-up with the same dedupe key waits
+/// The attempt failed and another follows after `delay`, on the database's clock. When a follow-up with the same dedupe key waits
 /// already, that one is folded into this job.
 ///
 /// # Errors
@@ -102,10 +115,10 @@ pub async fn retry(
     tx: &mut Tx,
     fence: &Fence,
     attempt: i32,
-    run_at: DateTime<Utc>,
+    delay: Duration,
     failure: &Failure,
 ) -> Result<()> {
-    wait(tx, fence, attempt, Waiting::Until(run_at), failure).await
+    wait(tx, fence, attempt, Waiting::Delay(delay), failure).await
 }
 
 /// A person must mend the cause: the job waits, visibly, until released.
@@ -118,8 +131,8 @@ pub async fn park(tx: &mut Tx, fence: &Fence, attempt: i32, reason: &str, failur
 
 /// What a failed job waits for.
 enum Waiting<'a> {
-    /// A moment.
-    Until(DateTime<Utc>),
+    /// The end of a delay.
+    Delay(Duration),
     /// A person, because of this.
     For(&'a str),
 }
@@ -133,19 +146,19 @@ async fn wait(
 ) -> Result<()> {
     super::claim::hold(tx, fence).await?;
     fold_follow_up(tx, fence).await?;
-    let (state, run_at, reason) = match waiting {
-        Waiting::Until(run_at) => ("retrying", Some(run_at), None),
+    let (state, delay, reason) = match waiting {
+        Waiting::Delay(delay) => ("retrying", Some(delay.as_secs_f64()), None),
         Waiting::For(reason) => ("parked", None, Some(reason)),
     };
     sqlx::query!(
-        "UPDATE jobs_live SET state = $2, run_at = coalesce($3, run_at), park_reason = $4, queued_at = NULL,
-             lease_owner = NULL, lease_expires_at = NULL, updated_at = clock_timestamp(), error_fingerprint = $6,
+        "UPDATE jobs_live SET state = $2, park_reason = $4, queued_at = NULL,
+             run_at = coalesce(clock_timestamp() + make_interval(secs => $3), run_at), lease_owner = NULL, lease_expires_at = NULL, updated_at = clock_timestamp(), error_fingerprint = $6,
              first_failed_at = coalesce(first_failed_at, clock_timestamp()),
              errors = CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE errors END || $5::jsonb
          WHERE id = $1",
         fence.job.uuid(),
         state,
-        run_at,
+        delay,
         reason,
         failure.entry(attempt),
         failure.fingerprint,
@@ -199,10 +212,10 @@ pub async fn hand_back(tx: &mut Tx, fence: &Fence) -> Result<()> {
              UPDATE jobs_live SET state = 'queued', epoch = epoch + 1, attempt = greatest(attempt - 1, 0),
                  queued_at = clock_timestamp(), lease_owner = NULL, lease_expires_at = NULL,
                  updated_at = clock_timestamp()
-             WHERE id = $1 RETURNING company_id, id, epoch, kind, traceparent, tracestate
+             WHERE id = $1 RETURNING company_id, id, epoch, kind, traceparent, tracestate, queue, priority
          )
-         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-         SELECT company_id, id, epoch, kind, traceparent, tracestate FROM back",
+         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate, queue, priority)
+         SELECT company_id, id, epoch, kind, traceparent, tracestate, queue, priority FROM back",
         fence.job.uuid(),
     )
     .execute(tx.conn())
@@ -286,5 +299,15 @@ pub async fn request_cancel(tx: &mut Tx, company: CompanyId, job: JobId, by: &st
         None => Ok(None),
         Some("running") => Ok(Some(false)),
         Some(_) => end_waiting(tx, job, &json!({ "cancelled_by": by })).await.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_backslashes_stay_inside_the_literal() {
+        assert_eq!(literal(r#"{"a":"it's \" \\ "}"#), r#"E'{"a":"it''s \\" \\\\ "}'"#);
     }
 }

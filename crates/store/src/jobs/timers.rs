@@ -1,4 +1,7 @@
-//! What time does to jobs: delays end, leases expire, bells get lost. Call these in a dispatch transaction.
+//! What time does to jobs: delays end, leases expire. Call these in a dispatch transaction.
+//!
+//! Both look from a moment on: index entries of jobs that are long gone stay as long as any transaction is old
+//! enough to see them, and a look from the beginning would walk them all, every time.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -7,22 +10,27 @@ use uuid::Uuid;
 use crate::error::{Doing, Result};
 use crate::pool::Tx;
 
-/// Queues scheduled and retrying jobs whose time has come; returns how many.
+/// The beginning of time, for looks that leave nothing out.
+pub const EARLIEST: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+/// Queues scheduled and retrying jobs whose time came at `from` or later; returns how many.
 ///
 /// # Errors
 /// As every statement.
-pub async fn promote_due(tx: &mut Tx, limit: i64) -> Result<u64> {
+pub async fn promote_due(tx: &mut Tx, from: DateTime<Utc>, limit: i64) -> Result<u64> {
     sqlx::query!(
         "WITH due AS (
-             SELECT id FROM jobs_live WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()
-             ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED
+             SELECT id FROM jobs_live WHERE state IN ('scheduled', 'retrying')
+                 AND run_at >= $1 AND run_at <= clock_timestamp()
+             ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
          ), queued AS (
              UPDATE jobs_live j SET state = 'queued', queued_at = clock_timestamp(), updated_at = clock_timestamp()
              FROM due WHERE j.id = due.id
-             RETURNING j.company_id, j.id, j.epoch, j.kind, j.traceparent, j.tracestate
+             RETURNING j.company_id, j.id, j.epoch, j.kind, j.queue, j.priority, j.traceparent, j.tracestate
          )
-         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-         SELECT company_id, id, epoch, kind, traceparent, tracestate FROM queued",
+         INSERT INTO outbox (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate)
+         SELECT company_id, id, epoch, kind, queue, priority, traceparent, tracestate FROM queued",
+        from,
         limit,
     )
     .execute(tx.conn())
@@ -59,16 +67,34 @@ pub struct Reaped {
 /// # Errors
 /// As every statement.
 pub async fn reap_expired(tx: &mut Tx, limit: i64, forgiven: i32, crash_loop: i32) -> Result<Vec<Reaped>> {
+    reap_expired_since(tx, EARLIEST, limit, forgiven, crash_loop).await
+}
+
+/// As [`reap_expired`], for jobs that started at `since` or later.
+///
+/// # Errors
+/// As every statement.
+pub async fn reap_expired_since(
+    tx: &mut Tx,
+    since: DateTime<Utc>,
+    limit: i64,
+    forgiven: i32,
+    crash_loop: i32,
+) -> Result<Vec<Reaped>> {
     let expired = sqlx::query!(
         "SELECT id, company_id, kind, dedupe_key, resource_key, interruptions, attempt, lease_owner
-         FROM jobs_live WHERE state = 'running' AND lease_expires_at < clock_timestamp()
+         FROM jobs_live WHERE state = 'running' AND started_at >= $2 AND lease_expires_at < clock_timestamp()
          ORDER BY lease_expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         limit,
+        since,
     )
     .fetch_all(tx.conn())
     .await
     .doing("finding expired leases")?;
     let mut reaped = Vec::with_capacity(expired.len());
+    // In the order in which claims and heartbeats take leases, so that nobody waits in a circle.
+    let mut expired = expired;
+    expired.sort_unstable_by(|a, b| (a.company_id, &a.resource_key).cmp(&(b.company_id, &b.resource_key)));
     for job in expired {
         let interruptions = job.interruptions + 1;
         let entry = interruption(job.attempt, interruptions, job.lease_owner);
@@ -85,10 +111,12 @@ pub async fn reap_expired(tx: &mut Tx, limit: i64, forgiven: i32, crash_loop: i3
                          lease_expires_at = NULL, updated_at = clock_timestamp(),
                          errors = CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE errors END
                              || $4::jsonb
-                     WHERE id = $1 RETURNING company_id, id, epoch, kind, traceparent, tracestate
+                     WHERE id = $1
+                     RETURNING company_id, id, epoch, kind, queue, priority, traceparent, tracestate
                  )
-                 INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-                 SELECT company_id, id, epoch, kind, traceparent, tracestate FROM back",
+                 INSERT INTO outbox
+                     (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate)
+                 SELECT company_id, id, epoch, kind, queue, priority, traceparent, tracestate FROM back",
                 job.id,
                 forgive,
                 interruptions,
@@ -165,74 +193,4 @@ async fn fold_waiting_twin(
         super::finish::end_waiting(tx, domain::ids::JobId(twin), &json!({ "coalesced_into": id })).await?;
     }
     Ok(())
-}
-
-/// Rings again for queued jobs that have waited `seconds` without a bell on its way and whose resource is
-/// free: their message was lost (purged queue, wiped broker). Returns how many.
-///
-/// # Errors
-/// As every statement.
-pub async fn ring_lost(tx: &mut Tx, seconds: f64, limit: i64) -> Result<u64> {
-    sqlx::query!(
-        "WITH lost AS (
-             SELECT id FROM jobs_live j
-             WHERE state = 'queued' AND queued_at < clock_timestamp() - make_interval(secs => $1)
-                 AND NOT EXISTS (SELECT FROM outbox o WHERE o.job_id = j.id)
-                 AND NOT EXISTS (SELECT FROM resource_leases r WHERE r.company_id = j.company_id
-                     AND r.resource_key = j.resource_key AND r.expires_at > clock_timestamp())
-             ORDER BY queued_at LIMIT $2 FOR UPDATE SKIP LOCKED
-         ), again AS (
-             UPDATE jobs_live j SET queued_at = clock_timestamp() FROM lost WHERE j.id = lost.id
-             RETURNING j.company_id, j.id, j.epoch, j.kind, j.traceparent, j.tracestate
-         )
-         INSERT INTO outbox (company_id, job_id, epoch, routing_key, traceparent, tracestate)
-         SELECT company_id, id, epoch, kind, traceparent, tracestate FROM again",
-        seconds,
-        limit,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("ringing lost jobs again")
-    .map(|done| done.rows_affected())
-}
-
-/// A message that nobody could claim, as the archivist found it.
-#[derive(Debug, Clone)]
-pub struct DeadMessage {
-    /// Id of the row; the same for the same message, so that archiving twice keeps one.
-    pub id: Uuid,
-    /// Owner, when the body says.
-    pub company: Option<Uuid>,
-    /// Job, when the body says.
-    pub job: Option<Uuid>,
-    /// Routing key.
-    pub routing_key: String,
-    /// Why the broker gave it up, or why it cannot be read.
-    pub reason: String,
-    /// AMQP headers.
-    pub headers: Value,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
-/// Keeps a message that nobody could claim, with its body and headers.
-///
-/// # Errors
-/// As every statement.
-pub async fn archive_broker_dead_letter(tx: &mut Tx, message: &DeadMessage) -> Result<()> {
-    sqlx::query!(
-        "INSERT INTO broker_dead_letters (id, company_id, job_id, routing_key, reason, headers, body)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
-        message.id,
-        message.company,
-        message.job,
-        message.routing_key,
-        message.reason,
-        message.headers,
-        message.body,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("archiving a dead message")
-    .map(drop)
 }

@@ -4,6 +4,7 @@ use domain::ids::CompanyId;
 use domain::schedule::Missed;
 use serde_json::{Value, json};
 
+use super::change::close_pending;
 use crate::error::{Doing, Result};
 use crate::pool::Tx;
 
@@ -12,6 +13,8 @@ use crate::pool::Tx;
 pub struct DefaultSchedule {
     /// Name, unique in a company.
     pub jobname: String,
+    /// What it is for.
+    pub description: String,
     /// Cron expression.
     pub schedule: String,
     /// IANA zone.
@@ -24,6 +27,19 @@ pub struct DefaultSchedule {
     pub active: bool,
     /// What happens to missed occurrences.
     pub missed_policy: Missed,
+    /// A job starts up to this many seconds after its occurrence.
+    pub jitter_seconds: i32,
+}
+
+impl DefaultSchedule {
+    /// What is remembered of it, to see what a rollout changes.
+    fn environment(&self) -> Value {
+        json!({
+            "schedule": self.schedule, "time_zone": self.time_zone, "active": self.active,
+            "command": self.command, "payload": self.payload, "missed_policy": self.missed_policy,
+            "jitter_seconds": self.jitter_seconds, "description": self.description,
+        })
+    }
 }
 
 /// Writes the schedule if the company has none of that name, and applies what the environment says now
@@ -33,25 +49,12 @@ pub struct DefaultSchedule {
 /// # Errors
 /// As every statement.
 pub async fn ensure(tx: &mut Tx, company: CompanyId, default: &DefaultSchedule) -> Result<bool> {
-    let environment = json!({
-        "schedule": default.schedule, "time_zone": default.time_zone, "active": default.active,
-        "command": default.command, "payload": default.payload,
-    });
-    sqlx::query!(
-        "INSERT INTO schedules AS s (company_id, jobname, schedule, time_zone, command, payload, active,
-             missed_policy, environment, updated_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'environment')
-         ON CONFLICT ON CONSTRAINT schedules_name_unique DO UPDATE SET
-             schedule = CASE WHEN s.environment -> 'schedule' IS DISTINCT FROM excluded.environment -> 'schedule'
-                 THEN excluded.schedule ELSE s.schedule END,
-             time_zone = CASE WHEN s.environment -> 'time_zone' IS DISTINCT FROM excluded.environment -> 'time_zone'
-                 THEN excluded.time_zone ELSE s.time_zone END,
-             active = CASE WHEN s.environment -> 'active' IS DISTINCT FROM excluded.environment -> 'active'
-                 THEN excluded.active ELSE s.active END,
-             command = excluded.command, payload = excluded.payload, environment = excluded.environment,
-             missed_policy = excluded.missed_policy, updated_by = 'environment', updated_at = clock_timestamp(),
-             decided_until = greatest(s.decided_until, clock_timestamp()), next_run_at = NULL
-         WHERE s.environment IS DISTINCT FROM excluded.environment",
+    let environment = default.environment();
+    let created = sqlx::query!(
+        "INSERT INTO schedules (company_id, jobname, schedule, time_zone, command, payload, active, missed_policy,
+             jitter_seconds, description, environment, updated_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'environment')
+         ON CONFLICT ON CONSTRAINT schedules_name_unique DO NOTHING",
         company.uuid(),
         default.jobname,
         default.schedule,
@@ -60,10 +63,62 @@ pub async fn ensure(tx: &mut Tx, company: CompanyId, default: &DefaultSchedule) 
         default.payload,
         default.active,
         default.missed_policy.as_str(),
+        default.jitter_seconds,
+        default.description,
         environment,
     )
     .execute(tx.conn())
     .await
-    .doing("ensuring a schedule")
-    .map(|done| done.rows_affected() > 0)
+    .doing("ensuring a schedule")?;
+    if created.rows_affected() > 0 {
+        return Ok(true);
+    }
+    let applied = sqlx::query_scalar!(
+        "SELECT environment FROM schedules WHERE company_id = $1 AND jobname = $2 FOR UPDATE",
+        company.uuid(),
+        default.jobname,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("reading what the environment said")?;
+    let Some(applied) = applied.filter(|applied| *applied != environment) else { return Ok(false) };
+    let differs = |name: &str| applied[name] != environment[name];
+    // Switched on or read differently, it starts anew; otherwise missed occurrences are still made up for.
+    let anew = differs("schedule") || differs("time_zone") || (differs("active") && default.active);
+    if anew {
+        close_pending(tx, company, &default.jobname).await?;
+    }
+    sqlx::query!(
+        "UPDATE schedules SET
+             schedule = CASE WHEN $3 THEN $4 ELSE schedule END, time_zone = CASE WHEN $5 THEN $6 ELSE time_zone END,
+             active = CASE WHEN $7 THEN $8 ELSE active END,
+             missed_policy = CASE WHEN $9 THEN $10 ELSE missed_policy END,
+             jitter_seconds = CASE WHEN $11 THEN $12 ELSE jitter_seconds END,
+             command = $13, payload = $14, description = $15, environment = $16,
+             updated_by = 'environment', updated_reason = NULL, updated_at = clock_timestamp(),
+             decided_until = CASE WHEN $17 THEN clock_timestamp() ELSE decided_until END,
+             next_run_at = CASE WHEN $17 THEN NULL ELSE next_run_at END
+         WHERE company_id = $1 AND jobname = $2",
+        company.uuid(),
+        default.jobname,
+        differs("schedule"),
+        default.schedule,
+        differs("time_zone"),
+        default.time_zone,
+        differs("active"),
+        default.active,
+        differs("missed_policy"),
+        default.missed_policy.as_str(),
+        differs("jitter_seconds"),
+        default.jitter_seconds,
+        default.command,
+        default.payload,
+        default.description,
+        environment,
+        anew,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("applying the environment to a schedule")?;
+    Ok(true)
 }

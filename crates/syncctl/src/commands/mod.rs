@@ -5,6 +5,7 @@ mod check_config;
 mod migrate;
 mod organization;
 mod queue;
+mod schedules;
 mod sync;
 mod token;
 mod verify;
@@ -13,7 +14,7 @@ mod webhooks;
 use chassis::config::Env;
 use uuid::Uuid;
 
-use crate::cli::{CacheCommand, Cli, Command, WebhooksCommand};
+use crate::cli::{CacheCommand, Cli, Command, SchedulesCommand, WebhooksCommand};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -28,7 +29,17 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::AddOrganization(args) => organization::add(args, env).await,
         Command::SeedDemo(args) => organization::seed_demo(args, env).await,
         Command::Sync(args) => sync::run(args, env).await,
-        Command::Queue => queue::run(env).await,
+        Command::Queue { command } => queue::run(command.as_ref(), env).await,
+        Command::Schedules { command: SchedulesCommand::List } => schedules::list(env).await,
+        Command::Schedules { command: SchedulesCommand::Pause { name, reason } } => {
+            schedules::switch(name, "pause", reason.as_deref(), env).await
+        }
+        Command::Schedules { command: SchedulesCommand::Resume { name, reason } } => {
+            schedules::switch(name, "resume", reason.as_deref(), env).await
+        }
+        Command::Schedules { command: SchedulesCommand::Trigger { name } } => {
+            schedules::trigger(name, env).await
+        }
         Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,
         Command::Cache { command: CacheCommand::Flush { scope } } => {
             cache::flush(scope.as_deref(), env).await

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use chassis::secret::Secret;
 use outbound::http::{HttpClient, Request, Response};
-use outbound::{HeaderValue, Method, Url, header};
+use outbound::{HeaderName, HeaderValue, Method, Url, header};
 use serde_json::{Value, json};
 
 /// Deadline of one call.
@@ -44,6 +44,20 @@ impl Caller {
     /// # Errors
     /// When there is no answer.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
+        self.call_in_trace(method, path, body, None).await
+    }
+
+    /// As [`Caller::call`], as part of a trace (`traceparent`).
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn call_in_trace(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        traceparent: Option<&str>,
+    ) -> Result<Response> {
         let base = self.base.as_str().trim_end_matches('/');
         let mut request = Request::new(method, Url::parse(&format!("{base}{path}"))?);
         if let Some(token) = &self.token {
@@ -51,6 +65,10 @@ impl Caller {
         }
         if let Some(body) = body {
             request = request.json(body)?;
+        }
+        if let Some(traceparent) = traceparent {
+            let value = HeaderValue::from_str(traceparent)?;
+            request = request.header(HeaderName::from_static("traceparent"), value);
         }
         Ok(self.http.send(request).await?)
     }

@@ -102,7 +102,10 @@ fn options(stack: Option<&Stack>) -> Options {
         Some(stack) => Options {
             workers: 2,
             connectors: 1,
-            env: std::collections::BTreeMap::new(),
+            // One that is emptied whenever it is killed.
+            env: [("CACHE_PROVIDER", "redis"), ("REDIS_URL", stack.redis.as_str())]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             emulator: Vec::new(),
             postgres: stack.postgres.clone(),
             amqp: stack.amqp.clone(),
@@ -238,7 +241,7 @@ impl Wave<'_> {
             ];
             let server = self.stack.filter(|_| self.dice.once_in(5));
             if let Some(stack) = server {
-                let victim = *self.dice.pick(&["postgres", "postgres", "rabbitmq"]);
+                let victim = *self.dice.pick(&["postgres", "postgres", "rabbitmq", "redis"]);
                 *self.tally.kills.entry(victim.to_owned()).or_default() += 1;
                 stack.kill(victim).await?;
                 chassis::time::pause(Duration::from_millis(self.dice.below(1_500))).await;

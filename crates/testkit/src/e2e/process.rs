@@ -160,10 +160,30 @@ impl Process {
     /// # Errors
     /// When it does not run, or does not end within `limit`.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        self.end(limit).await
+    }
+
+    /// Sends a signal by its name, such as `STOP`.
+    ///
+    /// # Errors
+    /// When it does not run, or the system refuses.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let label = &self.launch.label;
+        let pid = self.pid().with_context(|| format!("{label} does not run"))?;
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -\"$0\" \"$1\"", name, &pid.to_string()]);
+        let sent = kill.status().await.context("running kill")?;
+        anyhow::ensure!(sent.success(), "SIG{name} to {label} was refused");
+        Ok(())
+    }
+
+    /// Waits for the end that was asked for.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end within `limit`; it is killed then.
+    pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let mut child = self.child.take().with_context(|| format!("{} does not run", self.launch.label))?;
-        let pid = child.id().context("the process has ended already")?;
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().await?;
-        anyhow::ensure!(sent.success(), "SIGTERM to {} was refused", self.launch.label);
         let ended = chassis::time::deadline("the end after SIGTERM", limit, child.wait()).await;
         ended
             .with_context(|| format!("{}:\n{}", self.launch.label, self.tail()))?

@@ -15,6 +15,8 @@ pub struct Stack {
     pub postgres: String,
     /// URL of RabbitMQ.
     pub amqp: String,
+    /// URL of Redis.
+    pub redis: String,
 }
 
 impl Stack {
@@ -39,6 +41,7 @@ impl Stack {
             run_dir: root.join(".run").join(name),
             postgres: String::new(),
             amqp: String::new(),
+            redis: String::new(),
         };
         std::fs::create_dir_all(&stack.run_dir).context("creating the run folder")?;
         stack.run(&["start"]).await?;
@@ -47,13 +50,16 @@ impl Stack {
                 url.clone_into(&mut stack.postgres);
             } else if let Some(url) = line.strip_prefix("export TEST_AMQP_URL=") {
                 url.clone_into(&mut stack.amqp);
+            } else if let Some(url) = line.strip_prefix("export TEST_REDIS_URL=") {
+                url.clone_into(&mut stack.redis);
             }
         }
-        ensure!(!stack.postgres.is_empty() && !stack.amqp.is_empty(), "scripts/stack urls named no servers");
+        let named = [&stack.postgres, &stack.amqp, &stack.redis].iter().all(|url| !url.is_empty());
+        ensure!(named, "scripts/stack urls named no servers");
         Ok(stack)
     }
 
-    /// SIGKILL to `postgres`, `rabbitmq` or `redis`.
+    /// SIGKILL to `postgres`, `rabbitmq` or `redis`; the last one forgets everything.
     ///
     /// # Errors
     /// When it does not run.
@@ -69,9 +75,18 @@ impl Stack {
         self.run(&["start"]).await.map(drop)
     }
 
+    /// Removes everything that RabbitMQ keeps, while it is down: it comes back as new.
+    ///
+    /// # Errors
+    /// When the files cannot be removed.
+    pub fn empty_broker(&self) -> Result<()> {
+        std::fs::remove_dir_all(self.run_dir.join("rabbitmq/mnesia")).context("emptying RabbitMQ")
+    }
+
     async fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.script);
         command.args(arguments).env("STACK_RUN_DIR", &self.run_dir).env("STACK_FSYNC", "off");
+        command.env("STACK_MAX_CONNECTIONS", "600");
         // The caller's servers are not to be taken for ours.
         for name in ["DATABASE_URL", "MIGRATION_DATABASE_URL", "AMQP_URL", "REDIS_URL", "PORT_OFFSET"] {
             command.env_remove(name);

@@ -60,7 +60,8 @@ async fn one_reference_in_two_drives_has_one_holder() -> Result<()> {
     let rows = tenant.rows(&platform, held).await?;
     ensure!(rows.len() == 1, "one folder holds the reference: {rows:?}");
     let reported =
-        "SELECT count(*) FROM sync_quarantine WHERE code = 'duplicate_ao_reference' AND state = 'open'";
+        "SELECT count(*) FROM sync_quarantine WHERE code = 'duplicate_ao_reference' AND state = 'open'
+         AND reason LIKE '%9001%'";
     ensure!(platform.sql.number(reported).await? == 1, "the other folder is reported");
     platform.stop().await
 }

@@ -3,7 +3,9 @@
 mod data;
 mod jobs;
 mod provider;
+pub mod queue;
 mod repair;
+mod schedules;
 mod sync;
 
 use std::sync::Arc;
@@ -97,6 +99,8 @@ impl World {
                 payload: json!({ "trigger": "schedule" }),
                 active: true,
                 missed_policy: Missed::RunOnce,
+                jitter_seconds: 0,
+                description: String::new(),
             };
             ensure(&mut tx, self.company, &schedule).await.expect("a schedule");
         }

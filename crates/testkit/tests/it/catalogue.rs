@@ -1,6 +1,9 @@
 //! Row-level security, as the catalogue says.
 
+use contracts::jobs::{SweepDrives, Trigger};
 use serde_json::Value;
+use store::jobs::{NewJob, enqueue};
+use store::{DatabaseConfig, Store};
 use testkit::fresh_database;
 
 #[tokio::test]
@@ -66,4 +69,29 @@ async fn a_tenant_sees_nothing_of_another_and_no_tenant_sees_nothing() {
     assert_eq!(seen[0]["n"], 0, "without a company the application role sees no company");
     let seen = store::admin::rows(&db.app_url, "SELECT count(*) AS n FROM jobs").await.expect("a query");
     assert_eq!(seen[0]["n"], 0);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_beginning_was_abandoned_leaves_its_role_to_nobody() {
+    let db = fresh_database().await;
+    let (company, other) = (db.company().await, db.company().await);
+    let job = NewJob::new(company, &SweepDrives { trigger: Trigger::Manual }, "test").expect("a payload");
+    let mut tx = db.store.tenant(company).await.expect("a transaction");
+    enqueue(&mut tx, job).await.expect("a job");
+    tx.commit().await.expect("a commit");
+    let one = DatabaseConfig { max_connections: 1, ..db.config.clone() };
+    let store = Store::new(&one, "test").expect("a URL");
+    for polls in 0..60 {
+        let mut begin = Box::pin(store.dispatch());
+        for _ in 0..polls % 20 {
+            if futures::poll!(&mut begin).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(begin);
+        let mut tx = store.tenant(other).await.expect("a transaction");
+        let seen = store::jobs::counts(&mut tx).await.expect("counts");
+        assert!(seen.by_kind.is_empty(), "dropped after {polls} polls, it sees another company's {seen:?}");
+    }
 }

@@ -1,9 +1,12 @@
 //! Workers that stop, leases that end, servers that go away.
 
+use std::sync::Arc;
+
 use contracts::jobs::{JobPayload, SweepDrives};
-use job_runtime::RuntimeConfig;
+use job_runtime::{Handlers, JobContext, Outcome, RuntimeConfig};
 use serde_json::json;
-use testkit::{Rig, eventually, within};
+use testkit::{Rig, eventually, scripted, within};
+use tokio::sync::Semaphore;
 
 use crate::support::{effect, end, held_effect, sweep, until};
 
@@ -74,6 +77,74 @@ async fn a_job_that_was_taken_over_stops_its_handler_and_writes_nothing() {
     until(&rig, "succeeded", 1).await;
     end([scheduler, zombie]).await;
     assert_eq!(rig.count("scheduled").await, 1);
+}
+
+#[tokio::test]
+async fn one_beat_keeps_the_leases_of_all_running_jobs() {
+    let rig = Rig::new().await;
+    let (held, started, release) = held_effect();
+    for n in 0..3 {
+        rig.enqueue(sweep(&rig).resource(format!("r{n}"))).await;
+    }
+    let processes = [rig.scheduler(), rig.worker(held)];
+    within("the jobs start", started.acquire_many(3)).await.expect("open").forget();
+    rig.db.execute("CREATE TABLE granted AS SELECT max(lease_expires_at) AS until FROM jobs_live").await;
+    // Longer than the first lease lasted, all by the same statements.
+    eventually("the leases are extended", async || {
+        let extended = "SELECT count(DISTINCT lease_expires_at) AS beats, min(lease_expires_at) >
+                (SELECT until + interval '5 seconds' FROM granted) AS later, count(*) AS running
+            FROM jobs_live WHERE state = 'running'";
+        let row = rig.db.rows(extended).await.pop()?;
+        (row == json!({ "beats": 1, "later": true, "running": 3 })).then_some(())
+    })
+    .await;
+    let behind = "SELECT count(*) FROM resource_leases r JOIN jobs_live j ON j.id = r.job_id
+        WHERE r.expires_at <> j.lease_expires_at";
+    assert_eq!(rig.db.number(behind).await, 0, "resources are held as long as their jobs");
+    release.add_permits(3);
+    until(&rig, "succeeded", 3).await;
+    let counted = rig.db.rows("SELECT max(attempt) AS a, max(interruptions) AS i FROM jobs").await;
+    assert_eq!(counted, [json!({ "a": 1, "i": 0 })]);
+    end(processes).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_renew_its_lease_stops_before_another_takes_the_job() {
+    let rig = Rig::new().await;
+    let (proxy, _to_broker, place) = rig.proxied().await;
+    let dropped = Arc::new(Semaphore::new(0));
+    let (started, stopped) = (Arc::new(Semaphore::new(0)), dropped.clone());
+    let entered = started.clone();
+    let handlers = Handlers::new().with(scripted::<SweepDrives, _, _>(move |_, _job: JobContext| {
+        let (entered, stopped) = (entered.clone(), OnDrop(stopped.clone()));
+        async move {
+            let _stopped = stopped;
+            entered.add_permits(1);
+            std::future::pending::<()>().await;
+            Ok(Outcome::Committed)
+        }
+    }));
+    rig.enqueue(sweep(&rig)).await;
+    let scheduler = rig.scheduler();
+    let cut_off = place.worker(handlers, RuntimeConfig { queues: None, concurrency: 1, lease_seconds: 12 });
+    within("the job starts", started.acquire()).await.expect("open").forget();
+    proxy.close();
+    within("the attempt stops by itself", dropped.acquire()).await.expect("open").forget();
+    assert_eq!(rig.count("running").await, 1, "nobody had taken the job over yet");
+    let second = rig.worker(effect());
+    until(&rig, "succeeded", 1).await;
+    assert_eq!((rig.count("scheduled").await, started.available_permits()), (1, 0));
+    proxy.open();
+    end([scheduler, cut_off, second]).await;
+}
+
+/// Says when it is dropped.
+struct OnDrop(Arc<Semaphore>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 #[tokio::test]

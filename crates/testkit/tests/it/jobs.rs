@@ -45,10 +45,9 @@ async fn a_bell_that_no_queue_takes_stays_in_the_outbox() {
     let (broker, process) = rig.bare_broker();
     let round = scheduler::relay::round(&rig.db.store, &broker.publisher()).await.expect("a round");
     assert_eq!((round.confirmed, round.put_back, round.returned), (0, 1, 1));
-    let back =
-        rig.db.number("SELECT count(*) FROM outbox WHERE refusals = 1 AND claimed_until > now()").await;
+    let back = rig.db.number("SELECT count(*) FROM outbox WHERE refusals = 1 AND not_before > now()").await;
     assert_eq!(back, 1);
-    rig.db.execute("UPDATE outbox SET routing_key = 'maintenance.sweep_drives', claimed_until = NULL").await;
+    rig.db.execute("UPDATE outbox SET routing_key = 'maintenance.sweep_drives', not_before = NULL").await;
     let round = scheduler::relay::round(&rig.db.store, &broker.publisher()).await.expect("a round");
     assert_eq!((round.confirmed, round.put_back), (1, 0));
     end([process]).await;

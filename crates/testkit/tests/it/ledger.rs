@@ -1,7 +1,5 @@
 //! The ledger by itself: what commits together, what coalesces, what is fenced.
 
-use std::time::Duration;
-
 use chassis::ids::new_id;
 use contracts::jobs::{SweepDrives, Trigger};
 use domain::ids::{CompanyId, JobId};
@@ -77,7 +75,7 @@ async fn requests_coalesce_and_a_running_job_gets_exactly_one_follow_up() {
     );
     // The first fails and will do the work again: the follow-up folds into it.
     let mut tx = db.store.tenant(company).await.expect("a transaction");
-    retry(&mut tx, &fence, 1, chrono::DateTime::UNIX_EPOCH, &failure()).await.expect("a retry");
+    retry(&mut tx, &fence, 1, std::time::Duration::ZERO, &failure()).await.expect("a retry");
     tx.commit().await.expect("a commit");
     let states = db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state ORDER BY state").await;
     assert_eq!(states[0]["state"], "cancelled");
@@ -214,14 +212,19 @@ async fn two_relays_never_hold_the_same_bell() {
     }
     let mut one = db.store.dispatch().await.expect("a transaction");
     let mut two = db.store.dispatch().await.expect("a transaction");
-    let first = store::jobs::claim_bells(&mut one, 15, 30.0).await.expect("bells");
-    let second = store::jobs::claim_bells(&mut two, 15, 30.0).await.expect("bells");
-    one.commit().await.expect("a commit");
-    two.commit().await.expect("a commit");
+    let first = store::jobs::take_bells(&mut one, 0, 15).await.expect("bells");
+    let second = store::jobs::take_bells(&mut two, 0, 15).await.expect("bells");
     assert_eq!((first.len(), second.len()), (15, 5));
     assert!(first.iter().all(|bell| second.iter().all(|other| other.id != bell.id)));
-    let ids: Vec<i64> = first.iter().map(|bell| bell.id).collect();
+    // One dies, the other puts its bells back.
+    one.rollback().await.expect("a rollback");
+    let ids: Vec<i64> = second.iter().map(|bell| bell.id).collect();
+    store::jobs::put_back_bells(&mut two, &ids, 60.0).await.expect("put back");
+    two.commit().await.expect("a commit");
     let mut tx = db.store.dispatch().await.expect("a transaction");
-    store::jobs::refuse_bells(&mut tx, &ids, Duration::ZERO.as_secs_f64()).await.expect("put back");
-    assert_eq!(store::jobs::claim_bells(&mut tx, 100, 30.0).await.expect("bells").len(), 15);
+    let again = store::jobs::take_bells(&mut tx, 0, 100).await.expect("bells");
+    assert_eq!(
+        again.iter().map(|bell| bell.id).collect::<Vec<_>>(),
+        first.iter().map(|b| b.id).collect::<Vec<_>>()
+    );
 }

@@ -17,6 +17,8 @@ fn default(cron: &str, active: bool) -> DefaultSchedule {
         payload: json!({ "trigger": "schedule" }),
         active,
         missed_policy: Missed::RunOnce,
+        jitter_seconds: 0,
+        description: String::new(),
     }
 }
 
@@ -102,7 +104,7 @@ async fn a_disabled_schedule_skips_with_its_reason_and_does_not_catch_up() {
     let now = hour(&db).await + TimeDelta::minutes(1);
     assert_eq!(at(&db, now).await, (0, 1));
     let reasons = db.rows("SELECT status, reason FROM schedule_runs").await;
-    assert_eq!(reasons, [json!({ "status": "skipped", "reason": "disabled" })]);
+    assert_eq!(reasons, [json!({ "status": "skipped", "reason": "paused" })]);
     let mut tx = db.store.tenant(company).await.expect("a transaction");
     assert!(set_active(&mut tx, company, "onedrive-sync", true, "me").await.expect("switched"));
     tx.commit().await.expect("a commit");

@@ -9,7 +9,8 @@ use testkit::fresh_database;
 use tokio::net::TcpListener;
 use web::auth::Role;
 
-use crate::api::{World, router, token};
+use crate::api::queue::{Dead, dead};
+use crate::api::{NOWHERE, World, router, token};
 use crate::fake_connector::Fake;
 
 async fn ctl(words: &[&str], environment: &[(&str, &str)]) -> Result<Output, CliError> {
@@ -107,6 +108,17 @@ async fn commands_speak_to_the_api() {
     let all = ctl(&["sync", "--all"], &environment).await.expect("a batch");
     assert_eq!(all.json["count"], 2);
     assert_eq!(ctl(&["queue"], &environment).await.expect("figures").json["pending"], 2);
+    world.schedules().await;
+    let listed = ctl(&["schedules", "list"], &environment).await.expect("a list");
+    assert!(listed.text.contains("onedrive-sync  0 */6 * * *   UTC        true"), "{}", listed.text);
+    let paused = ctl(&["schedules", "pause", "onedrive-sync", "--reason", "throttled"], &environment).await;
+    assert_eq!(paused.expect("the schedule").json["updated_reason"], "throttled");
+    let resumed = ctl(&["schedules", "resume", "onedrive-sync"], &environment).await.expect("the schedule");
+    assert_eq!(resumed.json["active"], true);
+    let run = ctl(&["schedules", "trigger", "onedrive-sync"], &environment).await.expect("a job");
+    assert_eq!((&run.json["coalesced"], &run.json["job"]["state"]), (&json!(false), &json!("queued")));
+    let nobody = ctl(&["schedules", "trigger", "nobody"], &environment).await.expect_err("no such schedule");
+    assert_eq!(nobody.code(), 1);
     assert_eq!(ctl(&["webhooks", "list"], &environment).await.expect("a list").text, "no subscriptions");
     assert_eq!(ctl(&["cache", "flush"], &environment).await.expect("a flush").json["cleared"], 7);
     assert_eq!(ctl(&["verify-integration"], &environment).await.expect("a verdict").code, 0);
@@ -125,4 +137,99 @@ async fn a_minted_token_is_accepted() {
     assert_eq!(world.send(request).await.status, http::StatusCode::ACCEPTED);
     let elsewhere = ctl(&["token"], &[("JWT_JWKS_URL", "https://issuer.example/keys")]).await;
     assert_eq!(elsewhere.expect_err("no secret").code(), 64);
+}
+
+#[tokio::test]
+async fn the_queue_is_mended_from_the_command_line() {
+    let world = World::new().await;
+    let (db, company) = (&world.db, world.company);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (tasks, shutdown) = (Tasks::new(), Shutdown::new());
+    let (router, stop) = (router(&db.store, NOWHERE), shutdown.clone());
+    tasks.spawn("api", async move { web::serve(listener, router, &stop).await.expect("a listener") });
+    let token = token(company, Role::Operator);
+    let environment = [
+        ("SYNCLINE_API_URL", url.as_str()),
+        ("SYNCLINE_TOKEN", token.as_str()),
+        ("DATABASE_URL", db.app_url.as_str()),
+    ];
+    let queue = async |words: &[&str]| {
+        let words: Vec<&str> = std::iter::once("queue").chain(words.iter().copied()).collect();
+        ctl(&words, &environment).await
+    };
+
+    assert_eq!(queue(&["dead-letter"]).await.expect("a list").text, "no dead letters");
+    let ids: Vec<String> =
+        dead(db, company, 4, &Dead::default()).await.iter().map(ToString::to_string).collect();
+    let listed =
+        queue(&["dead-letter", "--since", "1d", "--error", "FAILED", "--limit", "2"]).await.expect("a list");
+    assert!(listed.text.contains(&ids[3]) && listed.text.contains("failed always"), "{}", listed.text);
+    assert!(listed.text.contains("more: --cursor"), "{}", listed.text);
+    let grouped = queue(&["dead-letter", "--group"]).await.expect("groups");
+    assert!(grouped.text.lines().nth(1).is_some_and(|line| line.starts_with('4')), "{}", grouped.text);
+    let shown = queue(&["show", &ids[0]]).await.expect("a dead letter");
+    assert!(shown.text.contains("error 1 (attempt 3): always: failed always"), "{}", shown.text);
+    assert!(shown.text.contains("because: the cause"), "{}", shown.text);
+
+    let edited = queue(&["edit", &ids[0], "--payload", "{\"trigger\": \"sweep\"}"]).await.expect("an edit");
+    assert_eq!(edited.json["payload"]["trigger"], "sweep");
+    let wrong =
+        queue(&["edit", &ids[0], "--payload", "{\"trigger\": 7}"]).await.expect_err("no such trigger");
+    let CliError::Refused { status: 422, problem, .. } = &wrong else { panic!("{wrong:?}") };
+    assert_eq!((&problem["errors"][0]["field"], wrong.code()), (&json!("payload.trigger"), 1));
+    assert_eq!(queue(&["edit", &ids[0], "--payload", "{"]).await.expect_err("no JSON").code(), 64);
+    assert_eq!(queue(&["dead-letter", "--since", "lately"]).await.expect_err("no age").code(), 64);
+
+    let retried = queue(&["retry", &ids[0], "--reason", "mended"]).await.expect("a retry");
+    assert_eq!(retried.text, format!("job {} is queued again", ids[0]));
+    let twice = queue(&["retry", &ids[0]]).await.expect("nothing to do");
+    assert_eq!(twice.text, format!("nothing to do: job {} is queued", ids[0]));
+    let explained = queue(&["explain", &ids[0]]).await.expect("a reason");
+    assert!(explained.text.starts_with("maintenance.sweep_drives queued: relay"), "{}", explained.text);
+    let discarded = queue(&["discard", &ids[1], "--reason", "obsolete"]).await.expect("a discard");
+    assert_eq!(discarded.json["result"]["reason"], "obsolete");
+    assert_eq!(queue(&["discard", &ids[1]]).await.expect_err("gone").code(), 1);
+
+    let plan = queue(&["retry-all", "--plan", "--kind", "maintenance.sweep_drives"]).await.expect("a plan");
+    assert!(plan.text.contains("planned 2") && plan.text.contains("--start"), "{}", plan.text);
+    let id = plan.json["id"].as_str().expect("an id");
+    let started = queue(&["operation", id, "--start"]).await.expect("a start");
+    assert_eq!(started.json["state"], "running");
+    let again = queue(&["retry-all", "--kind", "maintenance.sweep_drives"]).await.expect("the same one");
+    assert_eq!(again.json["id"], id);
+    let items = queue(&["operation", id, "--items", "--result", "planned"]).await.expect("items");
+    assert!(items.text.contains(&ids[2]), "{}", items.text);
+    let cancelled =
+        queue(&["operation", id, "--cancel", "--reason", "enough"]).await.expect("a cancellation");
+    assert!(cancelled.text.contains("ended because cancelled by user-1"), "{}", cancelled.text);
+    assert!(queue(&["operation"]).await.expect("a list").text.contains(id));
+    let late = queue(&["retry-all", "--wait", "--timeout-seconds", "0"]).await.expect_err("no worker runs");
+    assert_eq!(late.code(), 1);
+
+    assert_eq!(queue(&["parked"]).await.expect("a list").text, "no parked jobs");
+    db.execute("UPDATE jobs_live SET state = 'parked', park_reason = 'locked' WHERE kind = 'maintenance.sweep_drives'")
+        .await;
+    let parked = queue(&["parked", "--for", "locked"]).await.expect("a list");
+    assert!(parked.text.contains("The owner of the site"), "{}", parked.text);
+    assert_eq!(queue(&["release", &ids[0]]).await.expect("a release").json["state"], "queued");
+    assert_eq!(queue(&["release", "--for", "locked"]).await.expect("a release").json["released"], 0);
+    assert_eq!(queue(&["release", "--for", "boredom"]).await.expect_err("no reason").code(), 1);
+
+    assert_eq!(queue(&["unassigned"]).await.expect("a list").text, "no unassigned messages");
+    let nobodys = chassis::ids::new_id();
+    db.execute(&format!(
+        "INSERT INTO broker_dead_letters (id, routing_key, reason, headers, body)
+         VALUES ('{nobodys}', 'x', 'rejected', '{{}}', 'not a bell, token=hush')"
+    ))
+    .await;
+    let unassigned = queue(&["unassigned"]).await.expect("a list");
+    assert_eq!(unassigned.json["items"][0]["body"], "not a bell, token=[redacted]");
+    queue(&["unassigned", "--discard", &nobodys.to_string(), "--reason", "noise"]).await.expect("a discard");
+    assert_eq!(queue(&["unassigned"]).await.expect("a list").text, "no unassigned messages");
+    let record = db
+        .rows("SELECT company_id, role, reason FROM audit_events WHERE action = 'broker_message.discard'")
+        .await;
+    assert_eq!(record, [json!({ "company_id": null, "role": "database", "reason": "noise" })]);
+    shutdown.begin();
 }

@@ -12,7 +12,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use config::KitConfig;
-pub use observe::METRICS;
+pub use observe::{METRICS, RequestIds};
 pub(crate) use observe::{current_trace_id, record_caller};
 
 use crate::auth::authenticate;

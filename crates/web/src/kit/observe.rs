@@ -1,12 +1,14 @@
 //! Ids, a span and metrics for every request, however it ends.
 
+use std::convert::Infallible;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use chassis::metrics::{Kind, Metric, Unit};
 use chassis::trace::TraceContext;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -39,6 +41,23 @@ tokio::task_local! {
     static CURRENT: String;
 }
 
+/// The ids under which the answer and the logs of a request are found, as an extractor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestIds {
+    /// As in `X-Request-Id`.
+    pub request_id: String,
+    /// As in `X-Trace-Id`.
+    pub trace_id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestIds {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
 /// The trace id of the request under way, for problem documents.
 pub(crate) fn current_trace_id() -> Option<String> {
     let current = CURRENT.try_with(Clone::clone).ok();
@@ -53,7 +72,7 @@ pub(crate) fn record_caller(claims: &Claims) {
 }
 
 /// The outermost layer.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_name(request.method());
     // The route, never the path itself: paths can carry secrets (feed links) and have no end.
@@ -74,6 +93,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     parent.set_as_parent_of(&span);
     let trace_id = TraceContext::of(&span).trace_id().or(parent.trace_id()).map(str::to_owned);
     let trace_id = trace_id.unwrap_or_else(|| hex::encode(chassis::ids::random_bytes::<16>()));
+    request
+        .extensions_mut()
+        .insert(RequestIds { request_id: request_id.clone(), trace_id: trace_id.clone() });
 
     let answered = async {
         let response = next.run(request).await;

@@ -236,7 +236,9 @@ impl Simulated {
             let below: Vec<String> = path.iter().cloned().chain([name]).collect();
             match (item.kind, document_scope(&placement)) {
                 (ItemKind::Folder, _) => self.collect(taxonomy, &item.id, &below, found),
-                (ItemKind::File | ItemKind::Package, Some((reference, category))) if !item.malware => {
+                (ItemKind::File | ItemKind::Package | ItemKind::Remote, Some((reference, category)))
+                    if !item.malware =>
+                {
                     found.insert(
                         item.id.clone(),
                         Expected {

@@ -1,11 +1,12 @@
 //! `make bench`: what issue and README promise, measured, each beside its goal.
 //!
-//! `bench [import] [delta] [throttle] [idle]`; without a name, all of them.
+//! `bench [name ...]`; without a name, all of them. docs/benchmarks.md explains each.
 
 mod copy;
 mod delta;
 mod idle;
 mod import;
+mod jobs;
 mod report;
 mod setup;
 mod throttle;

@@ -1,0 +1,79 @@
+//! The nightly jobs of the calendar seed: queue clean-up, channel renewal, clean-up of ended channels.
+
+use async_trait::async_trait;
+use contracts::jobs::{
+    CleanExpiredChannels, CleanQueue, EnsureDriveSubscription, RenewChannels, drive_resource,
+};
+use job_runtime::{Handler, JobContext, JobError, Outcome};
+use serde_json::json;
+use store::jobs::{NewJob, enqueue_many};
+
+/// Rows that one transaction removes.
+const CHUNK: i64 = 5_000;
+/// Transactions of one run; what is left waits for the next night.
+const ROUNDS: usize = 2_000;
+
+/// Runs [`CleanQueue`].
+#[derive(Debug, Clone, Copy)]
+pub struct CleanQueueHandler;
+
+#[async_trait]
+impl Handler for CleanQueueHandler {
+    type Payload = CleanQueue;
+
+    async fn run(&self, payload: CleanQueue, job: JobContext) -> Result<Outcome, JobError> {
+        let mut removed = 0_u64;
+        for _ in 0..ROUNDS {
+            let mut tx = job.begin().await?;
+            let gone = store::purge::queue(&mut tx, job.company(), payload.days, CHUNK).await?;
+            job.commit(tx).await?;
+            removed += gone;
+            if gone == 0 {
+                break;
+            }
+        }
+        Ok(Outcome::Done(json!({ "removed": removed })))
+    }
+}
+
+/// Runs [`RenewChannels`]: a job for each drive whose subscription ends soon or is missing.
+#[derive(Debug, Clone, Copy)]
+pub struct RenewChannelsHandler;
+
+#[async_trait]
+impl Handler for RenewChannelsHandler {
+    type Payload = RenewChannels;
+
+    async fn run(&self, payload: RenewChannels, job: JobContext) -> Result<Outcome, JobError> {
+        let mut tx = job.begin().await?;
+        let drives =
+            store::subscriptions::drives_to_renew(&mut tx, job.company(), payload.within_hours).await?;
+        let mut jobs = Vec::with_capacity(drives.len());
+        for drive_id in &drives {
+            let ensure = EnsureDriveSubscription { drive_id: drive_id.clone() };
+            jobs.push(
+                NewJob::new(job.company(), &ensure, "sync-worker")?
+                    .dedupe(drive_resource(drive_id))
+                    .resource(format!("subscription:{drive_id}"))
+                    .priority(2),
+            );
+        }
+        enqueue_many(&mut tx, jobs).await?;
+        job.commit_done(tx, &json!({ "renewing": drives.len() })).await
+    }
+}
+
+/// Runs [`CleanExpiredChannels`].
+#[derive(Debug, Clone, Copy)]
+pub struct CleanExpiredChannelsHandler;
+
+#[async_trait]
+impl Handler for CleanExpiredChannelsHandler {
+    type Payload = CleanExpiredChannels;
+
+    async fn run(&self, payload: CleanExpiredChannels, job: JobContext) -> Result<Outcome, JobError> {
+        let mut tx = job.begin().await?;
+        let gone = store::purge::ended_subscriptions(&mut tx, job.company(), payload.days, CHUNK).await?;
+        job.commit_done(tx, &json!({ "removed": gone })).await
+    }
+}
