@@ -17,7 +17,9 @@ pub use items::{Item, ItemFilter, items};
 pub use plan::{NewOperation, Planned, Started, cancel, plan, running_with, start};
 pub use purge::purge;
 pub use read::{Counts, GroupCount, find, groups, list};
-pub use steps::{begin_wave, enqueue_step, finish, hold, progress, release, settle, settled, stop, wave_age};
+pub use steps::{
+    Stopped, begin_wave, enqueue_step, finish, hold, progress, release, settle, settled, stop, wave_age,
+};
 
 /// Results that an item can have.
 pub const RESULTS: [&str; 11] = [

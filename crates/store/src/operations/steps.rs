@@ -185,12 +185,21 @@ pub async fn release(tx: &mut Tx, company: CompanyId, id: Uuid, count: u32, by: 
     .map(drop)
 }
 
+/// How an operation was ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Jobs that are dead letters again.
+    pub back: u64,
+    /// Nothing that it retried is under way any more.
+    pub settled: bool,
+}
+
 /// Ends an operation before its end, as `aborted` or `cancelled`: jobs that it retried and that wait (for a worker,
 /// or for another attempt) are dead letters again.
 ///
 /// # Errors
 /// As every statement.
-pub async fn stop(tx: &mut Tx, id: Uuid, state: &str, because: &str) -> Result<u64> {
+pub async fn stop(tx: &mut Tx, id: Uuid, state: &str, because: &str) -> Result<Stopped> {
     settle(tx, id).await?;
     let back = sqlx::query!(
         "WITH gone AS (
@@ -220,19 +229,19 @@ pub async fn stop(tx: &mut Tx, id: Uuid, state: &str, because: &str) -> Result<u
     .execute(tx.conn())
     .await
     .doing("putting retried jobs back")?;
-    sqlx::query!(
-        "UPDATE operations SET state = $2, ended_because = $3, ended_at = clock_timestamp(),
+    let settled = sqlx::query_scalar!(
+        r#"UPDATE operations SET state = $2, ended_because = $3, ended_at = clock_timestamp(),
              settled_at = CASE WHEN EXISTS (SELECT FROM operation_items i WHERE i.operation_id = $1
                  AND i.result IN ('retried', 'failing')) THEN NULL ELSE clock_timestamp() END
-         WHERE id = $1",
+         WHERE id = $1 RETURNING settled_at IS NOT NULL AS "settled!""#,
         id,
         state,
         because,
     )
-    .execute(tx.conn())
+    .fetch_one(tx.conn())
     .await
     .doing("ending an operation")?;
-    Ok(back.rows_affected())
+    Ok(Stopped { back: back.rows_affected(), settled })
 }
 
 /// The operation has come to its end.

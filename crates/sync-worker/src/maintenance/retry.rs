@@ -71,10 +71,10 @@ async fn step(
                 "{} of the {} jobs of the wave failed again; the other dead letters were left alone",
                 progress.wave_failed, progress.wave_size
             );
-            let back = operations::stop(tx, id, "aborted", &because).await?;
-            tracing::warn!(operation_id = %id, back, because, "a retry of dead letters was aborted");
+            let stopped = operations::stop(tx, id, "aborted", &because).await?;
+            tracing::warn!(operation_id = %id, back = stopped.back, because, "a retry of dead letters was aborted");
             record(tx, Some(job.company()), &aborted(job, id, &because, progress)).await?;
-            ("abort", Some(LOOK.0))
+            ("abort", (!stopped.settled).then_some(LOOK.0))
         }
         Step::Finish => {
             operations::finish(tx, id).await?;
