@@ -13,8 +13,9 @@ use crate::config::BrokerConfig;
 use crate::consumer::Consumer;
 use crate::depth::Depths;
 use crate::error::{BrokerError, Result, call};
-use crate::link::{Link, Purpose, Standing};
+use crate::link::{Life, Link, Purpose, Standing};
 use crate::publisher::Publisher;
+use crate::repair::Kept;
 use crate::topology::Topology;
 
 /// How often the watchdog looks at the connections.
@@ -49,7 +50,7 @@ impl Broker {
         let room = health.dependency("broker_room", Need::Soft);
         let standing = Arc::new(Standing::new(health.dependency("broker", Need::Hard), room));
         let link = |purpose| {
-            let life = (tasks.clone(), shutdown.clone());
+            let life = Life { tasks: tasks.clone(), shutdown: shutdown.clone(), health: health.clone() };
             Arc::new(Link::new(
                 purpose,
                 service,
@@ -80,7 +81,13 @@ impl Broker {
 
     /// A consumer of a class of work, with at most `prefetch` unacknowledged deliveries.
     pub fn consumer(&self, queue: Queue, prefetch: u16) -> Consumer {
-        Consumer::new(self.consume.clone(), self.topology.queue(queue), queue.name(), prefetch)
+        Consumer::new(
+            self.consume.clone(),
+            self.topology.queue(queue),
+            queue.name(),
+            prefetch,
+            Kept::InLedger,
+        )
     }
 
     /// Asks how much waits in the queues.
@@ -91,7 +98,8 @@ impl Broker {
     /// A consumer of the dead-letter queue.
     pub fn dead_letters(&self, prefetch: u16) -> Consumer {
         let queue = self.topology.dead_letter_queue();
-        Consumer::new(self.consume.clone(), queue, contracts::bell::DEAD_LETTER_QUEUE, prefetch)
+        let label = contracts::bell::DEAD_LETTER_QUEUE;
+        Consumer::new(self.consume.clone(), queue, label, prefetch, Kept::Nowhere)
     }
 
     /// Makes sure that the server answers and has our topology.

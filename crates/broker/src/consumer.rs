@@ -11,8 +11,9 @@ use lapin::{Channel, ErrorKind};
 
 use crate::delivery::Delivery;
 use crate::depth::{Depth, look};
-use crate::error::{Result, call};
+use crate::error::{Result, call, is_internal};
 use crate::link::Link;
+use crate::repair::{Kept, Repair};
 use crate::watchdog::{Held, SUSPICIOUS, Watchdog};
 
 /// Deadline of each step of building a consumer.
@@ -36,6 +37,7 @@ pub struct Consumer {
     open: Option<Open>,
     /// The last channel ended by itself.
     broken: bool,
+    repair: Repair,
     watchdog: Watchdog,
 }
 
@@ -48,9 +50,15 @@ struct Open {
 }
 
 impl Consumer {
-    pub(crate) fn new(link: Arc<Link>, queue: String, label: &'static str, prefetch: u16) -> Self {
-        let watchdog = Watchdog::default();
-        Self { link, queue, label, full: prefetch, prefetch, open: None, broken: false, watchdog }
+    pub(crate) fn new(
+        link: Arc<Link>,
+        queue: String,
+        label: &'static str,
+        prefetch: u16,
+        messages: Kept,
+    ) -> Self {
+        let (watchdog, repair) = (Watchdog::default(), Repair::new(label, messages));
+        Self { link, queue, label, full: prefetch, prefetch, open: None, broken: false, repair, watchdog }
     }
 
     /// Lets the next channel hold at most so many deliveries (at least one): what a busy worker could only give
@@ -159,8 +167,21 @@ impl Consumer {
     }
 
     async fn build(&mut self) -> Option<()> {
-        let (link, queue, prefetch, broken) = (&self.link, &self.queue, self.prefetch, self.broken);
-        let open = link.until_up(|| build(link, queue, prefetch, broken)).await?;
+        let (queue, prefetch, broken) = (&self.queue, self.prefetch, self.broken);
+        let open = loop {
+            let link = &self.link;
+            let answer = link.until_up(|| async {
+                match build(link, queue, prefetch, broken).await {
+                    Err(error) if is_internal(&error) => Ok(Err(error)),
+                    other => other.map(Ok),
+                }
+            });
+            match answer.await? {
+                Ok(open) => break open,
+                Err(error) => self.link = self.repair.after(link, queue, &error).await?,
+            }
+        };
+        self.repair.works();
         self.open = Some(open);
         self.broken = false;
         self.watchdog.alive();

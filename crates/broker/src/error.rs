@@ -52,6 +52,9 @@ pub enum BrokerError {
     NotPrefixed,
 }
 
+/// Reply code of a fault inside the server.
+const INTERNAL_ERROR: u16 = 541;
+
 /// Reply code of a server's refusal; `None` for other errors.
 pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
     match error.kind() {
@@ -64,6 +67,12 @@ pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
 pub(crate) fn is_soft(error: &lapin::Error) -> bool {
     use lapin::protocol::AMQPErrorKind::Soft;
     matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if matches!(error.kind(), Soft(_)))
+}
+
+/// Whether the server failed inside (541) and closed the connection for it, as it does when the process behind a
+/// quorum queue is gone.
+pub(crate) fn is_internal(error: &BrokerError) -> bool {
+    matches!(error, BrokerError::Amqp { source, .. } if reply_code(source) == Some(INTERNAL_ERROR))
 }
 
 /// Runs a lapin call under a deadline.

@@ -18,6 +18,7 @@ mod link;
 mod metrics;
 mod publisher;
 mod reconcile;
+mod repair;
 mod spans;
 mod topology;
 mod watchdog;

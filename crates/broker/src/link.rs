@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
 use chassis::config::SecretSource;
-use chassis::health::Dependency;
+use chassis::health::{Dependency, Health, Need};
 use chassis::lifecycle::{Shutdown, Tasks};
 use chassis::wait::until_up;
 use futures::StreamExt;
@@ -122,6 +122,14 @@ impl Standing {
     }
 }
 
+/// What a connection gets from its process.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) tasks: Tasks,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) health: Health,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -130,8 +138,7 @@ pub(crate) struct Link {
     url: SecretSource,
     topology: Topology,
     standing: Arc<Standing>,
-    tasks: Tasks,
-    shutdown: Shutdown,
+    life: Life,
     slot: Mutex<Option<Arc<Connection>>>,
     /// Tells whoever waits in a back-off that there is a connection again.
     made: Notify,
@@ -144,17 +151,25 @@ impl Link {
         url: SecretSource,
         topology: Topology,
         standing: Arc<Standing>,
-        (tasks, shutdown): (Tasks, Shutdown),
+        life: Life,
     ) -> Self {
         let name = format!("{service}:{}", purpose.as_str());
+        Self { purpose, name, url, topology, standing, life, slot: Mutex::default(), made: Notify::new() }
+    }
+
+    /// Another connection to the same server, for one queue that had the server close this one. It is shown as a soft
+    /// dependency of the queue's name.
+    pub(crate) fn apart(&self, queue: &'static str) -> Self {
+        let health = &self.life.health;
+        let room = health.dependency("broker_room", Need::Soft);
+        let standing = Standing::new(health.dependency(queue, Need::Soft), room);
         Self {
-            purpose,
-            name,
-            url,
-            topology,
-            standing,
-            tasks,
-            shutdown,
+            purpose: self.purpose,
+            name: format!("{}:{queue}", self.name),
+            url: self.url.clone(),
+            topology: self.topology.clone(),
+            standing: Arc::new(standing),
+            life: self.life.clone(),
             slot: Mutex::default(),
             made: Notify::new(),
         }
@@ -165,7 +180,7 @@ impl Link {
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {
-        &self.shutdown
+        &self.life.shutdown
     }
 
     /// Why the server blocks this connection now.
@@ -205,7 +220,7 @@ impl Link {
     {
         loop {
             let made = self.made.notified();
-            let trying = until_up("broker", self.standing.dependency(), &self.shutdown, || {
+            let trying = until_up("broker", self.standing.dependency(), &self.life.shutdown, || {
                 let attempt = attempt();
                 async move { attempt.await.map_err(|error| chassis::telemetry::chain(&error)) }
             });
@@ -248,8 +263,8 @@ impl Link {
     fn watch_events(&self, connection: &Connection) {
         let mut events = connection.events_listener();
         let (purpose, standing) = (self.purpose, self.standing.clone());
-        let draining = self.shutdown.draining();
-        self.tasks.spawn("broker-events", async move {
+        let draining = self.life.shutdown.draining();
+        self.life.tasks.spawn("broker-events", async move {
             standing.block(purpose, None);
             loop {
                 let event = tokio::select! {

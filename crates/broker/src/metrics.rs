@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this crate, for [`chassis::metrics::describe`].
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 13] = [
     metric("broker_blocked", Kind::Gauge, "1 while the broker blocks the connection (memory or disk alarm)."),
     metric(
         "broker_connections_total",
@@ -16,6 +16,16 @@ pub const METRICS: [Metric; 11] = [
         "broker_connection_faults_total",
         Kind::Counter,
         "Connections given up by the watchdog, by cause.",
+    ),
+    metric(
+        "broker_queue_faults_total",
+        Kind::Counter,
+        "Attempts to consume that the broker answered with an internal error, by queue.",
+    ),
+    metric(
+        "broker_queues_replaced_total",
+        Kind::Counter,
+        "Queues deleted and declared again since the broker could not serve them, by queue.",
     ),
     metric("consumer_rebuilt_total", Kind::Counter, "Consumers built anew, by queue and cause."),
     metric(
