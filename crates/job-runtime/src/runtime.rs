@@ -16,12 +16,14 @@ use uuid::Uuid;
 
 use crate::config::RuntimeConfig;
 use crate::handler::Handlers;
-use crate::intake;
+use crate::intake::{self, Batch};
 use crate::lease::{Keeper, Leases};
 use crate::panics;
 
 /// Time that a delivery waits for a free place; then it goes back, for workers that have one.
 const PLACE: Duration = Duration::from_secs(1);
+/// Time for which a claim waits for further places, while bells for them are at hand.
+const GATHER: Duration = Duration::from_millis(5);
 /// Most bells that are claimed in one transaction.
 const MAX_BATCH: usize = 256;
 
@@ -136,31 +138,35 @@ async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer) {
     }
     // The other half of the places is claimed for while the first half runs.
     let most = usize::from(shared.config.concurrency).div_ceil(2).min(MAX_BATCH);
-    while let Some(delivery) = consumer.next().await {
-        let permit = match place(&shared).await {
-            Place::Free(permit) => permit,
-            Place::None => {
-                // Every place is taken by a job that runs longer: do not keep bells from other workers.
-                tracing::debug!(queue = queue.name(), "no place is free, giving deliveries back");
-                consumer.pause().await;
-                drop(delivery);
-                wait_for_place(&shared).await;
-                consumer.narrow(u16::try_from(shared.places.available_permits()).unwrap_or(u16::MAX));
-                continue;
-            }
-            // A place that becomes free now is for nobody: no new work is taken.
-            Place::Draining => break,
-        };
+    let name = queue.name();
+    'deliveries: while let Some(delivery) = consumer.next().await {
+        let mut batch = Batch::default();
+        batch.add(name, delivery).await;
         // What has arrived by now, as far as there are places for it.
-        let (mut deliveries, mut permits) = (vec![delivery], vec![permit]);
-        while deliveries.len() < most
-            && let Ok(permit) = shared.places.clone().try_acquire_owned()
+        let room = shared.places.available_permits().min(most);
+        while batch.len() < room
             && let Some(delivery) = consumer.ready()
         {
-            deliveries.push(delivery);
-            permits.push(permit);
+            batch.add(name, delivery).await;
         }
-        intake::take(&shared, queue.name(), deliveries, permits).await;
+        while !batch.is_empty() {
+            let permit = match place(&shared).await {
+                Place::Free(permit) => permit,
+                Place::None => {
+                    // Every place is taken by a job that runs longer: do not keep bells from other workers.
+                    tracing::debug!(queue = name, "no place is free, giving deliveries back");
+                    intake::give_up(&shared, name, batch).await;
+                    consumer.pause().await;
+                    wait_for_place(&shared).await;
+                    consumer.narrow(u16::try_from(shared.places.available_permits()).unwrap_or(u16::MAX));
+                    continue 'deliveries;
+                }
+                // A place that becomes free now is for nobody: no new work is taken.
+                Place::Draining => break 'deliveries,
+            };
+            let permits = gather(&shared, permit, batch.len().min(most)).await;
+            intake::take(&shared, name, &mut batch, permits).await;
+        }
         if consumer.is_narrow()
             && shared.places.available_permits() * 2 >= usize::from(shared.config.concurrency)
         {
@@ -170,7 +176,7 @@ async fn serve(shared: Arc<Shared>, queue: Queue, mut consumer: Consumer) {
     }
     consumer.cancel().await;
     consumer.pause().await;
-    tracing::info!(queue = queue.name(), "consumer ended");
+    tracing::info!(queue = name, "consumer ended");
 }
 
 /// Whether a delivery can be taken.
@@ -190,6 +196,24 @@ async fn place(shared: &Shared) -> Place {
             _ => Place::None,
         },
     }
+}
+
+/// Places for as many as `wanted`, if they are free or become so in a moment: a claim costs the database nearly the same
+/// for one job as for twenty.
+async fn gather(shared: &Shared, first: OwnedSemaphorePermit, wanted: usize) -> Vec<OwnedSemaphorePermit> {
+    let mut permits = vec![first];
+    let missing = (wanted / 2).saturating_sub(1);
+    if missing > shared.places.available_permits() {
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        // Those that it has got are free again afterwards.
+        let _ = deadline("more places", GATHER, shared.places.acquire_many(missing)).await;
+    }
+    while permits.len() < wanted
+        && let Ok(permit) = shared.places.clone().try_acquire_owned()
+    {
+        permits.push(permit);
+    }
+    permits
 }
 
 async fn wait_for_place(shared: &Shared) {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use broker::Delivery;
 use chassis::time::deadline;
 use chassis::wait::until_up;
-use contracts::bell::Bell;
+use contracts::bell::decode_all;
 use domain::ids::CompanyId;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use store::jobs::{AfterDeath, DeadMessage, after_death, archive_broker_dead_letter};
+use store::jobs::{AfterDeath, DeadMessage, after_death, archive_broker_dead_letter, still_waiting};
 use store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -67,42 +67,53 @@ async fn keep(parts: &Parts, delivery: &Delivery) -> bool {
 
 async fn archive(store: &Store, delivery: &Delivery) -> Result<(), StoreError> {
     let headers = delivery.headers();
-    let bell = Bell::decode(delivery.body()).ok();
     let reason = reason(&headers);
-    let company = bell
-        .as_ref()
-        .map(|bell| bell.company_id)
-        .or_else(|| headers.get("company_id").and_then(Value::as_str).and_then(|text| text.parse().ok()));
-    let message = DeadMessage {
-        id: row_id(delivery, &headers),
-        company,
-        job: bell.as_ref().map(|bell| bell.job_id),
-        routing_key: delivery.routing_key().to_owned(),
-        reason,
-        headers,
-        body: delivery.body()[..delivery.body().len().min(MAX_BODY)].to_vec(),
-    };
+    let mut bells = decode_all(delivery.body()).unwrap_or_default();
     let mut tx = store.dispatch().await?;
-    let mut after = AfterDeath::Nothing;
-    if archive_broker_dead_letter(&mut tx, &message).await?
-        && let Some(bell) = bell
-    {
-        let company = CompanyId(bell.company_id);
-        after = after_death(&mut tx, company, bell.job_id, bell.epoch, MAX_DEATHS).await?;
+    if bells.len() > 1 {
+        // A row for each job that it leaves waiting; the others were claimed.
+        let waiting: Vec<(Uuid, i64)> = bells.iter().map(|bell| (bell.job_id, bell.epoch)).collect();
+        let waiting = still_waiting(&mut tx, &waiting).await?;
+        bells.sort_by_key(|bell| !waiting.contains(&bell.job_id));
+        bells.truncate(waiting.len().max(1));
+    }
+    let mut after = Vec::with_capacity(bells.len().max(1));
+    for bell in bells.iter().map(Some).chain(bells.is_empty().then_some(None)) {
+        let company = bell
+            .map(|bell| bell.company_id)
+            .or_else(|| headers.get("company_id").and_then(Value::as_str).and_then(|text| text.parse().ok()));
+        let message = DeadMessage {
+            id: row_id(delivery, &headers, bell.map(|bell| bell.job_id)),
+            company,
+            job: bell.map(|bell| bell.job_id),
+            routing_key: delivery.routing_key().to_owned(),
+            reason: reason.clone(),
+            headers: headers.clone(),
+            body: delivery.body()[..delivery.body().len().min(MAX_BODY)].to_vec(),
+        };
+        let new = archive_broker_dead_letter(&mut tx, &message).await?;
+        after.push(match bell {
+            Some(bell) if new => {
+                after_death(&mut tx, CompanyId(bell.company_id), bell.job_id, bell.epoch, MAX_DEATHS).await?
+            }
+            _ => AfterDeath::Nothing,
+        });
     }
     tx.commit().await?;
-    let followed = match after {
-        AfterDeath::RungAgain => "rung_again",
-        AfterDeath::Buried => "buried",
-        AfterDeath::Nothing => "nothing",
-    };
-    metrics::counter!("bells_died_total", "followed" => followed).increment(1);
-    metrics::counter!("broker_dead_letters_total", "reason" => label(&message.reason)).increment(1);
+    for after in &after {
+        let followed = match after {
+            AfterDeath::RungAgain => "rung_again",
+            AfterDeath::Buried => "buried",
+            AfterDeath::Nothing => "nothing",
+        };
+        metrics::counter!("bells_died_total", "followed" => followed).increment(1);
+    }
+    metrics::counter!("broker_dead_letters_total", "reason" => label(&reason)).increment(1);
     tracing::warn!(
-        routing_key = message.routing_key,
-        reason = message.reason,
-        job_id = ?message.job,
-        followed,
+        routing_key = delivery.routing_key(),
+        reason,
+        jobs = ?bells.iter().map(|bell| bell.job_id).collect::<Vec<_>>(),
+        followed = ?after,
         "a message that no worker could claim was archived"
     );
     Ok(())
@@ -126,13 +137,14 @@ fn label(reason: &str) -> &'static str {
 }
 
 /// The same message dead-lettered once is one row, even when it is delivered to us twice. One without an id
-/// cannot be told from its like and gets a row each time.
-fn row_id(delivery: &Delivery, headers: &Value) -> Uuid {
+/// cannot be told from its like and gets a row each time. One that rang for several jobs has a row for each.
+fn row_id(delivery: &Delivery, headers: &Value, job: Option<Uuid>) -> Uuid {
     let Some(message) = delivery.message_id() else { return chassis::ids::new_id() };
     let mut hash = Sha256::new();
     hash.update(message);
     hash.update(headers["x-death"].to_string());
     hash.update(delivery.body());
+    hash.update(job.unwrap_or_default());
     let digest = hash.finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

@@ -15,6 +15,7 @@ mod lost;
 mod metrics;
 pub mod relay;
 pub mod tide;
+mod weights;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,7 @@ use tokio::sync::Notify;
 pub use config::SchedulerConfig;
 pub use metrics::METRICS;
 use tide::Tide;
+use weights::Weights;
 
 /// What the tasks of a scheduler share.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct Parts {
     pub wake: Arc<Notify>,
     /// Where looks at the outbox begin.
     tide: Arc<Mutex<Tide>>,
+    /// Bells of a message.
+    weights: Weights,
 }
 
 impl Parts {
@@ -68,6 +72,7 @@ impl Parts {
             shutdown: shutdown.clone(),
             wake: Arc::new(Notify::new()),
             tide: Arc::default(),
+            weights: Weights::default(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Finds queued jobs whose message the broker lost, and rings them again.
 //!
-//! Only as many as are missing: a queue that holds as many messages as jobs were rung has lost none, however
+//! Only as many as are missing: a queue whose messages ring for as many jobs as were rung has lost none, however
 //! long they wait. Two looks must agree, since deliveries that are being claimed are in neither number.
 
 use std::collections::HashMap;
@@ -111,7 +111,7 @@ impl Search {
     /// Late jobs that have no message: those that were rung, less what the queue holds.
     async fn missing_of(&self, rung: &Rung) -> Result<i64, BrokerError> {
         let ready = match Queue::of_name(&rung.queue) {
-            Some(queue) => self.depths.of(queue).await?.ready,
+            Some(queue) => self.parts.weights.bells(queue, self.depths.of(queue).await?.ready),
             None => 0,
         };
         let held = i64::try_from(ready).unwrap_or(i64::MAX);

@@ -5,6 +5,7 @@
 //! long as everything that waits fits, it goes out in order; when it does not, the room is shared between the
 //! tenants (`domain::fairness`). What a person waits for goes out at once.
 
+mod bundle;
 mod carry;
 mod lanes;
 mod plan;
@@ -20,6 +21,7 @@ use store::jobs::OutboxRow;
 use store::{Store, StoreError};
 
 use crate::Parts;
+use bundle::bundles;
 use carry::Carry;
 use lanes::Lanes;
 use plan::Plan;
@@ -88,7 +90,7 @@ pub(crate) async fn run(parts: Parts) {
     parts.broker.until_up().await;
     let mut relay = Relay {
         publisher: parts.broker.publisher(),
-        rooms: Rooms::new(parts.broker.depths()),
+        rooms: Rooms::new(parts.broker.depths(), parts.weights.clone()),
         crowd: None,
         plan: Plan::default(),
         parts,
@@ -190,12 +192,13 @@ impl Relay {
     }
 
     async fn publish(&mut self, carry: Carry, rows: Vec<OutboxRow>) -> Result<Round, RelayError> {
-        for row in &rows {
-            if let Some(queue) = queue_of(row) {
-                self.rooms.published(queue);
+        let messages = bundles(rows, |queue| self.rooms.bundle(queue));
+        for rows in &messages {
+            if let Some(queue) = rows.first().and_then(queue_of) {
+                self.rooms.published(queue, rows.len());
             }
         }
-        carry.publish(&self.publisher, &rows).await
+        carry.publish(&self.publisher, &messages).await
     }
 }
 
@@ -243,5 +246,5 @@ pub async fn round(store: &Store, publisher: &Publisher) -> Result<Round, RelayE
         carry.release().await?;
         return Ok(Round::default());
     }
-    carry.publish(publisher, &rows).await
+    carry.publish(publisher, &bundles(rows, |_| 1)).await
 }

@@ -12,7 +12,7 @@ mod read;
 mod timers;
 
 pub use claim::{Claim, ClaimOutcome, Claimed, Fence, checkpoint, claim, claim_many, hold};
-pub use deaths::{AfterDeath, DeadMessage, after_death, archive_broker_dead_letter};
+pub use deaths::{AfterDeath, DeadMessage, after_death, archive_broker_dead_letter, still_waiting};
 pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
 pub use expire::bury_expired;
 pub use finish::{
@@ -23,7 +23,7 @@ pub use heartbeat::{Heartbeat, heartbeat, heartbeat_many};
 pub use lost::{Rung, RungLook, ring_again, rung};
 pub use outbox::{
     LanePick, OutboxRow, WaitingLane, backlog, backlog_from, park_unroutable, put_back_bells, remove_bells,
-    take_bells, take_from_lanes, waiting_lanes,
+    ring, take_bells, take_from_lanes, waiting_lanes,
 };
 pub use read::{JobFilter, JobView, KindCounts, QueueCounts, counts, find, list, live_with_dedupe};
 pub use timers::{EARLIEST, Reaped, next_due, promote_due, reap_expired, reap_expired_since};

@@ -8,6 +8,7 @@ pub mod aos;
 pub mod audit;
 pub mod companies;
 pub mod config;
+mod connections;
 pub mod dead_letters;
 pub mod documents_read;
 pub mod drive_index;

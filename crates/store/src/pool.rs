@@ -1,30 +1,34 @@
-//! The pool, and transactions that carry a tenant or the dispatch role.
+//! Connections, and transactions that carry a tenant or the dispatch role.
+//!
+//! A transaction that commits together with its last statement costs a job three round trips: begin, effect, end.
+//! So the connections are pooled here and not by the driver, whose pool makes another one each time that it gets a
+//! connection back.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use domain::ids::CompanyId;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Transaction};
+use sqlx::PgConnection;
 
 use crate::config::DatabaseConfig;
-use crate::error::{Doing, Result};
+use crate::connections::{self, Connections, Lease};
+use crate::error::{Doing, Result, StoreError};
 
 /// A pool of connections as the application role.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Connections,
 }
 
-/// A beginning that was given up halfway (its future dropped at a deadline) leaves a transaction open that the driver
-/// does not know of, and the next one on that connection continues in it: as the dispatch role, past row-level
-/// security, if the first one was a dispatcher's. So each tenant's transaction takes its own role back.
+/// Each tenant's transaction takes its own role, whatever a connection was used for before.
 const OWN_ROLE: &str = "SET LOCAL ROLE NONE";
+
+/// Time after which a connection that nobody uses is closed.
+const IDLE: Duration = Duration::from_mins(2);
 
 /// A transaction. Dropped without [`Tx::commit`] it rolls back.
 #[derive(Debug)]
 pub struct Tx {
-    inner: Transaction<'static, Postgres>,
+    lease: Lease,
 }
 
 impl Store {
@@ -33,31 +37,13 @@ impl Store {
     /// # Errors
     /// [`crate::StoreError::Refused`] when the URL is not one.
     pub fn new(config: &DatabaseConfig, application_name: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(config.url.current().expose())
-            .doing("reading DATABASE_URL")?
-            .application_name(application_name)
-            // A forgotten transaction must not pin the oldest snapshot, nor a stalled one hold its locks.
-            .options([
-                ("idle_in_transaction_session_timeout", "60s"),
-                ("lock_timeout", "20s"),
-                ("statement_timeout", "300s"),
-                // Compiling takes seconds where these statements take milliseconds.
-                ("jit", "off"),
-            ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(config.max_connections)
-            .min_connections(0)
-            .acquire_timeout(config.acquire)
-            .idle_timeout(Duration::from_mins(2))
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+        connections::open(config, application_name).doing("reading DATABASE_URL").map(|pool| Self { pool })
     }
 
     /// Begins a transaction that sees one company.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when no connection can be had.
+    /// [`StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant(&self, company: CompanyId) -> Result<Tx> {
         // One round trip: a UUID prints as hex digits and dashes, so it cannot break out of the quotes.
         self.begin(format!("BEGIN; {OWN_ROLE}; SET LOCAL app.company_id = '{company}'")).await
@@ -69,7 +55,7 @@ impl Store {
     /// entries of dead rows, so that each later one visits all of them again.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when no connection can be had.
+    /// [`StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant_bulk(&self, company: CompanyId) -> Result<Tx> {
         self.begin(format!(
             "BEGIN; {OWN_ROLE}; SET LOCAL app.company_id = '{company}'; SET LOCAL plan_cache_mode = force_custom_plan; \
@@ -81,7 +67,7 @@ impl Store {
     /// As [`Store::tenant`], on behalf of a user (`app.user_id`).
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when no connection can be had.
+    /// [`StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant_user(&self, company: CompanyId, user: &str) -> Result<Tx> {
         let mut tx = self.tenant(company).await?;
         sqlx::query_scalar!("SELECT set_config('app.user_id', $1, true)", user)
@@ -94,7 +80,7 @@ impl Store {
     /// Begins a transaction as `syncline_dispatch`: job tables of all companies, nothing else of theirs.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when no connection can be had.
+    /// [`StoreError::Unavailable`] when no connection can be had.
     pub async fn dispatch(&self) -> Result<Tx> {
         self.begin("BEGIN; SET LOCAL ROLE syncline_dispatch".to_owned()).await
     }
@@ -102,52 +88,54 @@ impl Store {
     /// Round trip to the server.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when the server does not answer.
+    /// [`StoreError::Unavailable`] when the server does not answer.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.doing("ping").map(drop)
+        let mut tx = self.begin("BEGIN; SELECT 1".to_owned()).await?;
+        tx.lease.end("COMMIT").await.doing("ping")
     }
 
-    /// Number of the newest applied migration, as far as the application role may see it.
+    /// Number of the newest applied migration, as far as the application role may see it. Closes connections that
+    /// nobody has used for two minutes.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when the server does not answer; `Refused` before the first
+    /// [`StoreError::Unavailable`] when the server does not answer; `Refused` before the first
     /// migration.
     pub async fn schema_version(&self) -> Result<i64> {
-        sqlx::query_scalar::<_, i64>("SELECT schema_version()")
-            .fetch_one(&self.pool)
+        connections::close_unused(&self.pool, IDLE);
+        let mut tx = self.begin("BEGIN".to_owned()).await?;
+        let version = sqlx::query_scalar::<_, i64>("SELECT schema_version()")
+            .fetch_one(tx.conn())
             .await
-            .doing("reading the schema version")
+            .doing("reading the schema version")?;
+        tx.commit().await?;
+        Ok(version)
     }
 
-    /// Closes every connection.
+    /// Closes every connection that is not in use, and opens no more.
     pub async fn close(&self) {
-        self.pool.close().await;
+        connections::close(&self.pool).await;
     }
 
     async fn begin(&self, statement: String) -> Result<Tx> {
-        for _ in 0..2 {
-            match self.try_begin(statement.clone()).await {
-                // A connection that died while it lay in the pool: take another, once for each that is left.
-                Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
-                other => return other.doing("beginning a transaction"),
+        let begun = self.begin_once(&statement).await;
+        match begun {
+            // A connection that died while it lay in the pool, and so very likely did all the others.
+            Err((StoreError::Unavailable { .. }, true)) => {
+                connections::close_unused(&self.pool, Duration::ZERO);
+                self.begin_once(&statement).await.map_err(|(error, _)| error)
             }
+            other => other.map_err(|(error, _)| error),
         }
-        self.try_begin(statement).await.doing("beginning a transaction")
     }
 
-    /// Begins to the end, even when the caller is dropped meanwhile: sqlx forgets a BEGIN that nobody waits for, and
-    /// the next user of the connection would go on in that transaction, with its role.
-    async fn try_begin(&self, statement: String) -> Result<Tx, sqlx::Error> {
-        let connection = self.pool.acquire().await?;
-        let begin = async move {
-            Transaction::begin(connection, Some(AssertSqlSafe(statement).into_sql_str())).await
-        };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "ends with one answer of the server, whoever waits for it"
-        )]
-        let answer = tokio::spawn(begin).await;
-        answer.map_err(|_| sqlx::Error::WorkerCrashed)?.map(|inner| Tx { inner })
+    /// The error comes with whether the connection had been used before.
+    async fn begin_once(&self, statement: &str) -> Result<Tx, (StoreError, bool)> {
+        const DOING: &str = "beginning a transaction";
+        let mut lease = connections::lease(&self.pool).await.doing(DOING).map_err(|error| (error, false))?;
+        match lease.begin(statement).await.doing(DOING) {
+            Ok(()) => Ok(Tx { lease }),
+            Err(error) => Err((error, lease.was_used())),
+        }
     }
 }
 
@@ -155,28 +143,25 @@ impl Tx {
     /// Commits.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when the connection broke; the outcome is then unknown.
-    pub async fn commit(self) -> Result<()> {
-        self.inner.commit().await.doing("committing")
+    /// [`StoreError::Unavailable`] when the connection broke; the outcome is then unknown.
+    pub async fn commit(mut self) -> Result<()> {
+        self.lease.end("COMMIT").await.doing("committing")
     }
 
-    /// Runs a last statement and commits, in one round trip: an error of the statement undoes everything. The
-    /// server begins an empty transaction in the same breath, which the driver's rollback ends together with the
-    /// check that it makes anyway when a connection returns to the pool.
+    /// Runs a last statement and commits, in one round trip: an error of the statement undoes everything.
     pub(crate) async fn commit_after(mut self, last: &str, doing: &'static str) -> Result<()> {
-        let both = format!("{last}; COMMIT AND CHAIN");
-        sqlx::raw_sql(AssertSqlSafe(both)).execute(self.conn()).await.doing(doing).map(drop)
+        self.lease.end(&format!("{last}; COMMIT")).await.doing(doing)
     }
 
     /// Rolls back.
     ///
     /// # Errors
-    /// [`crate::StoreError::Unavailable`] when the connection broke; the server then rolls back by itself.
-    pub async fn rollback(self) -> Result<()> {
-        self.inner.rollback().await.doing("rolling back")
+    /// [`StoreError::Unavailable`] when the connection broke; the server then rolls back by itself.
+    pub async fn rollback(mut self) -> Result<()> {
+        self.lease.end("ROLLBACK").await.doing("rolling back")
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.inner
+        self.lease.connection()
     }
 }

@@ -2,7 +2,8 @@
 
 use broker::{Fate, Outgoing, Publisher};
 use chassis::time::deadline;
-use contracts::bell::Bell;
+use chassis::trace::TraceContext;
+use contracts::bell::{Bell, encode_all};
 use contracts::jobs::Queue;
 use store::jobs::{
     LanePick, OutboxRow, WaitingLane, park_unroutable, put_back_bells, remove_bells, take_bells,
@@ -63,40 +64,51 @@ impl Carry {
         Ok(deadline("letting bells go", STEP, self.tx.rollback()).await??)
     }
 
-    /// Publishes the bells, which this transaction took, and settles them.
+    /// Publishes the bells, which this transaction took, in these messages, and settles them.
     pub(super) async fn publish(
         mut self,
         publisher: &Publisher,
-        rows: &[OutboxRow],
+        messages: &[Vec<OutboxRow>],
     ) -> Result<Round, RelayError> {
-        let messages: Vec<Outgoing> = rows.iter().map(message).collect();
-        let fates = match publisher.publish_batch(&messages).await {
+        let outgoing: Vec<Outgoing> = messages.iter().filter_map(|rows| message(rows)).collect();
+        let fates = match publisher.publish_batch(&outgoing).await {
             Ok(fates) => fates,
             Err(error) => {
                 self.release().await?;
                 return Err(error.into());
             }
         };
-        let round = deadline("settling bells", STEP, settle(&mut self.tx, rows, &fates)).await??;
+        let rows: Vec<(&OutboxRow, Fate)> = messages
+            .iter()
+            .filter(|rows| !rows.is_empty())
+            .zip(fates)
+            .flat_map(|(rows, fate)| rows.iter().map(move |row| (row, fate)))
+            .collect();
+        let round = deadline("settling bells", STEP, settle(&mut self.tx, &rows)).await??;
         deadline("settling bells", STEP, self.tx.commit()).await??;
         Ok(round)
     }
 }
 
-fn message(row: &OutboxRow) -> Outgoing {
-    let bell = Bell { job_id: row.job_id, epoch: row.epoch, company_id: row.company.uuid() };
-    Outgoing {
-        message_id: format!("{}-{}", row.job_id, row.id),
-        routing_key: row.routing_key.clone(),
-        body: bell.encode(),
-        trace: row.trace.clone(),
-        company: row.company.uuid(),
-    }
+/// One message for these rows, which have kind and company in common.
+fn message(rows: &[OutboxRow]) -> Option<Outgoing> {
+    let first = rows.first()?;
+    let bell =
+        |row: &OutboxRow| Bell { job_id: row.job_id, epoch: row.epoch, company_id: row.company.uuid() };
+    let bells: Vec<Bell> = rows.iter().map(bell).collect();
+    Some(Outgoing {
+        message_id: format!("{}-{}", first.job_id, first.id),
+        routing_key: first.routing_key.clone(),
+        body: encode_all(&bells),
+        // Of several, none speaks for the others; the ledger knows the trace of each.
+        trace: if rows.len() == 1 { first.trace.clone() } else { TraceContext::default() },
+        company: first.company.uuid(),
+    })
 }
 
-async fn settle(tx: &mut Tx, rows: &[OutboxRow], fates: &[Fate]) -> Result<Round, StoreError> {
+async fn settle(tx: &mut Tx, rows: &[(&OutboxRow, Fate)]) -> Result<Round, StoreError> {
     let of = |fate: Fate, choose: fn(&OutboxRow) -> bool| -> Vec<i64> {
-        let chosen = rows.iter().zip(fates).filter(|(row, f)| **f == fate && choose(row));
+        let chosen = rows.iter().filter(|(row, f)| *f == fate && choose(row));
         chosen.map(|(row, _)| row.id).collect()
     };
     let confirmed = of(Fate::Confirmed, |_| true);

@@ -5,26 +5,35 @@ use std::time::{Duration, Instant};
 
 use broker::{BrokerError, Depths};
 use contracts::jobs::Queue;
-use domain::fairness::{INTERACTIVE, MAX_WINDOW, Window};
+use domain::fairness::{INTERACTIVE, MAX_WINDOW, MIN_WINDOW, Window};
 use store::jobs::OutboxRow;
 
 use super::queue_of;
+use crate::weights::Weights;
 
 /// How long an answer of the broker counts, together with what was published since.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The part of a window above the smallest that one message may be, so that slow workers get bells one by one and can
+/// share them.
+const BUNDLE_SHARE: usize = 64;
+
 /// Windows of the queues, and what the broker said last.
 pub(super) struct Rooms {
     depths: Depths,
+    weights: Weights,
     queues: HashMap<Queue, Known>,
 }
 
 struct Known {
     window: Window,
     asked: Instant,
+    /// Bells in the messages that were there.
     ready: usize,
-    /// By this relay, since it asked.
+    /// Bells published by this relay since it asked.
     published: usize,
+    /// Messages that it put them into.
+    messages: usize,
 }
 
 impl Known {
@@ -43,8 +52,8 @@ pub(super) struct Room {
 }
 
 impl Rooms {
-    pub(super) fn new(depths: Depths) -> Self {
-        Self { depths, queues: HashMap::new() }
+    pub(super) fn new(depths: Depths, weights: Weights) -> Self {
+        Self { depths, weights, queues: HashMap::new() }
     }
 
     /// The room in a queue; asks the broker when what is known is old, or does not hold `need`.
@@ -63,26 +72,37 @@ impl Rooms {
     }
 
     async fn ask(&mut self, queue: Queue) -> Result<(), BrokerError> {
-        let ready = self.depths.of(queue).await?.ready;
+        let messages = self.depths.of(queue).await?.ready;
         let now = Instant::now();
         let known = self.queues.entry(queue).or_insert_with(|| Known {
             window: Window::default(),
             asked: now,
             ready: 0,
             published: 0,
+            messages: 0,
         });
+        self.weights.published(queue, messages, known.published, known.messages);
+        let ready = self.weights.bells(queue, messages);
         known.window.observe(ready, known.published, now.duration_since(known.asked));
-        (known.asked, known.ready, known.published) = (now, ready, 0);
+        (known.asked, known.ready, known.published, known.messages) = (now, ready, 0, 0);
         metrics::gauge!("bells_ready", "queue" => queue.name()).set(float(ready));
         metrics::gauge!("bells_window", "queue" => queue.name()).set(float(known.window.size()));
         Ok(())
     }
 
-    /// A bell goes into the queue.
-    pub(super) fn published(&mut self, queue: Queue) {
+    /// A message with so many bells goes into the queue.
+    pub(super) fn published(&mut self, queue: Queue, bells: usize) {
         if let Some(known) = self.queues.get_mut(&queue) {
-            known.published += 1;
+            known.published += bells;
+            known.messages += 1;
         }
+    }
+
+    /// How many bells a message for this queue may have: one, unless many are taken out of it in a second.
+    pub(super) fn bundle(&self, queue: Queue) -> usize {
+        self.queues
+            .get(&queue)
+            .map_or(1, |known| known.window.size().saturating_sub(MIN_WINDOW) / BUNDLE_SHARE)
     }
 
     /// Whether there is room for all of these, not counting those that need none.

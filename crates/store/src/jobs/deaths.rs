@@ -48,6 +48,23 @@ pub async fn archive_broker_dead_letter(tx: &mut Tx, message: &DeadMessage) -> R
     .map(|done| done.rows_affected() > 0)
 }
 
+/// Those of these jobs that still wait for a message of this epoch.
+///
+/// # Errors
+/// As every statement.
+pub async fn still_waiting(tx: &mut Tx, bells: &[(Uuid, i64)]) -> Result<Vec<Uuid>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = bells.iter().copied().unzip();
+    sqlx::query_scalar!(
+        "SELECT j.id FROM UNNEST($1::uuid[], $2::bigint[]) AS bell (id, epoch)
+         JOIN jobs_live j ON j.id = bell.id AND j.epoch = bell.epoch AND j.state = 'queued'",
+        &ids,
+        &epochs,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("finding the jobs of a dead message")
+}
+
 /// What followed for the job of a message that the broker gave up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterDeath {
@@ -98,8 +115,10 @@ pub async fn after_death(
         return Ok(AfterDeath::Nothing);
     }
     sqlx::query!(
-        "INSERT INTO outbox (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate)
-         SELECT company_id, id, epoch, kind, queue, priority, traceparent, tracestate FROM jobs_live
+        // Refused once: it gets a message of its own.
+        "INSERT INTO outbox
+             (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate, refusals)
+         SELECT company_id, id, epoch, kind, queue, priority, traceparent, tracestate, 1 FROM jobs_live
          WHERE id = $1",
         job,
     )

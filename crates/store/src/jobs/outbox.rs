@@ -2,7 +2,7 @@
 //! until it commits, and a relay that dies leaves them as they were.
 
 use chassis::trace::TraceContext;
-use domain::ids::CompanyId;
+use domain::ids::{CompanyId, JobId};
 use uuid::Uuid;
 
 use crate::error::{Doing, Result};
@@ -164,6 +164,15 @@ pub async fn waiting_lanes(tx: &mut Tx, from: i64) -> Result<Vec<WaitingLane>> {
             newest: r.newest,
         })
         .collect())
+}
+
+/// Rings those of these jobs that are queued.
+///
+/// # Errors
+/// As every statement.
+pub async fn ring(tx: &mut Tx, jobs: &[JobId]) -> Result<()> {
+    let jobs: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query!("SELECT ring_jobs($1)", &jobs).execute(tx.conn()).await.doing("ringing jobs").map(drop)
 }
 
 /// Removes bells that the broker has confirmed.

@@ -3,6 +3,7 @@
 mod api;
 mod broker;
 mod broker_faults;
+mod bundles;
 mod catalogue;
 mod claims;
 mod crashes;

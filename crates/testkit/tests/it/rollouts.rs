@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use contracts::bell::Bell;
+use contracts::bell::decode_all;
 use contracts::jobs::Queue;
 use job_runtime::RuntimeConfig;
 use serde_json::json;
@@ -60,7 +60,7 @@ async fn no_delivery_is_held_while_a_job_runs() {
     scheduler::relay::round(&rig.db.store, &publisher).await.expect("a round");
     let mut consumer = broker.consumer(Queue::Maintenance, 10);
     let delivery = within("a message comes", consumer.next()).await.expect("a delivery");
-    let bell = Bell::decode(delivery.body()).expect("a bell");
+    let bell = decode_all(delivery.body()).expect("a bell")[0].clone();
     assert_eq!((bell.job_id, delivery.redelivered()), (next.uuid(), false), "the first one was acknowledged");
     release.add_permits(1);
     within("the worker ends", worker.tasks.wait()).await;
