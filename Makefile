@@ -1,6 +1,6 @@
 # Names for scripts/; everything is done there. Arguments: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare
+.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare images verify fire-drill
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -40,3 +40,12 @@ fmt: ## format the code
 
 sqlx-prepare: ## regenerate .sqlx after changing a query or a migration; ARGS=--check compares
 	@scripts/sqlx-prepare $(ARGS)
+
+images: ## container images with buildah or docker: services, the same for Compose, emulator
+	@scripts/images
+
+verify: ## lint, manifests, compose, rules, routes, dashboards, runbooks; ARGS="rules routes" picks steps
+	@scripts/verify $(ARGS)
+
+fire-drill: ## break the provider of a running stack and watch the alerts arrive and end (5 minutes)
+	@scripts/fire-drill

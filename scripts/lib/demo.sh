@@ -117,6 +117,66 @@ live_changes() {
   await_row delete "$since" "select 1 where not exists (select from documents where onedrive_id = '$id' and $live)" >/dev/null
 }
 
+# google METHOD PATH [JSON]: Calendar v3 of the emulator, as the demo's Google account.
+google() {
+  local data=()
+  if [[ -n ${3:-} ]]; then data=(-H 'content-type: application/json' -d "$3"); fi
+  curl -fsS -m 30 -X "$1" -H "@$RUN/google.header" "${data[@]}" "$GOOGLE_CALENDAR_BASE_URL$2"
+}
+
+# Connects the demo account's calendar as a person would: start, consent page, back.
+connect_calendar() {
+  local consent back grant
+  if [[ $(ask "select count(*) from google_calendar_connections where state = 'active'") == 0 ]]; then
+    consent=$(curl -fsS -m 30 -o /dev/null -w '%{redirect_url}' -H "@$RUN/auth.header" \
+      "http://127.0.0.1:$API_PORT/api/oauth/google/start") || return 1
+    back=$(curl -fsS -m 30 -o /dev/null -w '%{redirect_url}' "$consent") || return 1
+    api GET "${back#"http://127.0.0.1:$API_PORT"}" >/dev/null || return 1
+  fi
+  grant=$(curl -fsS -m 30 -X POST -H 'content-type: application/json' "http://127.0.0.1:$EMULATOR_CONTROL_PORT/tokens" \
+    -d "{\"provider\": \"google\", \"account\": \"$DEMO_GOOGLE_ACCOUNT\"}") || return 1
+  (umask 077 && printf 'Authorization: Bearer %s\n' "$(json_field access_token <<<"$grant")" >"$RUN/google.header")
+  await_row connect "$(now_ms)" "select 1 from google_calendar_connections where sync_token is not null" >/dev/null
+}
+
+# await_google WHAT SINCE EVENT TEXT: until the event at Google contains the text.
+await_google() {
+  local what=$1 since=$2 event=$3 text=$4 took
+  while :; do
+    took=$(($(now_ms) - since))
+    if google GET "/calendars/primary/events/$event" 2>/dev/null | grep -qF "$text"; then
+      printf '    %-8s at Google after %5d ms%s\n' "$what" "$took" \
+        "$( ((took <= CHANGE_GOAL_MS)) || printf '   (goal: %d ms)' "$CHANGE_GOAL_MS")" >&2
+      return 0
+    fi
+    ((took < CHANGE_LIMIT_MS)) || break
+    sleep 0.02
+  done
+  say "error: $what did not reach Google within $CHANGE_LIMIT_MS ms"
+  demo_psql -c "select action, status, retry_count, error_message from google_calendar_sync_queue order by created_at desc limit 6" >&2 || true
+  return 1
+}
+
+# An event's life on both sides.
+calendar_changes() {
+  local title id event since
+  title="Site visit $$-$RANDOM"
+  since=$(now_ms)
+  id=$(ask "insert into events (title, start_at, end_at, time_zone)
+    values ('$title', now() + interval '1 day', now() + interval '25 hours', 'Europe/Paris') returning id") || return 1
+  event=$(await_row minted "$since" "select google_event_id from events where id = '$id' and google_event_id is not null") || return 1
+  await_google create "$since" "$event" "$title" || return 1
+  google PATCH "/calendars/primary/events/$event" '{"location": "Lyon"}' >/dev/null || return 1
+  since=$(now_ms)
+  await_row change "$since" "select 1 from events where id = '$id' and location = 'Lyon' and last_update_source = 'google'" >/dev/null || return 1
+  ask "update events set title = 'moved: $title' where id = '$id'" || return 1
+  since=$(now_ms)
+  await_google change "$since" "$event" "moved: $title" || return 1
+  google DELETE "/calendars/primary/events/$event" >/dev/null || return 1
+  since=$(now_ms)
+  await_row delete "$since" "select 1 from events where id = '$id' and deleted_at is not null" >/dev/null
+}
+
 what_to_try() {
   local folder
   folder=$(find "$(demo_folder)" -type d -path '*/AO-*/02-*' -prune -print | sort | sed -n 1p)
@@ -125,6 +185,7 @@ what_to_try() {
   folder     $(demo_folder)
   REST       http://127.0.0.1:$API_PORT          (OpenAPI: /openapi.json)
   webhooks   http://127.0.0.1:$WEBHOOK_PORT
+  calendar   http://127.0.0.1:$EMULATOR_GOOGLE_PORT/          (edit it there, watch the table events; or the other way)
   emulator   http://127.0.0.1:$EMULATOR_MICROSOFT_PORT/v1.0   control http://127.0.0.1:$EMULATOR_CONTROL_PORT
   metrics    http://127.0.0.1:$API_ADMIN_PORT/metrics
 
@@ -133,6 +194,7 @@ Try, in a second terminal in this folder:
   echo hello > "$folder/hello.txt"
   psql "\$DATABASE_URL" -c "select name, category, size from documents where name = 'hello.txt'"
   curl -s -H "Authorization: Bearer \$SYNCLINE_TOKEN" "\$API_URL/api/sync/status"
+  psql "\$DATABASE_URL" -c "insert into events (title, start_date, end_date) values ('Hello', '2027-01-04', '2027-01-05')"
   curl -s -X POST "\$EMULATOR_CONTROL_URL/faults" -H 'content-type: application/json' \\
     -d '{"provider":"microsoft","times":3,"fault":{"kind":"status","status":429,"retry_after":"2"}}'
 TEXT

@@ -5,6 +5,8 @@
 DEMO_TENANT=11111111-2222-4333-8444-555555555555
 DEMO_CLIENT=aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee
 DEMO_DRIVE='b!demo'
+DEMO_GOOGLE_CLIENT=syncline-demo.apps.googleusercontent.com
+DEMO_GOOGLE_ACCOUNT=demo@example.org
 
 # Settings of the caller's shell that the services may read; the rest of CONTRACT is set here.
 PASSED_ON='LOG_LEVEL ONEDRIVE_SYNC_SCHEDULE ONEDRIVE_SYNC_ENABLED ONEDRIVE_TAXONOMY_CONFIG
@@ -40,6 +42,13 @@ provider_settings() {
     setting MICROSOFT_LOGIN_BASE_URL "http://127.0.0.1:$EMULATOR_MICROSOFT_PORT"
     setting GRAPH_BASE_URL "http://127.0.0.1:$EMULATOR_MICROSOFT_PORT/v1.0"
     setting WEBHOOK_BASE_URL "http://127.0.0.1:$WEBHOOK_PORT"
+    setting GOOGLE_CLIENT_ID "$DEMO_GOOGLE_CLIENT"
+    setting GOOGLE_CLIENT_SECRET "$(secret emulator-google)"
+    setting GOOGLE_REDIRECT_URI "http://127.0.0.1:$API_PORT/api/oauth/google/callback"
+    setting GOOGLE_AUTH_URL "http://127.0.0.1:$EMULATOR_GOOGLE_PORT/o/oauth2/v2/auth"
+    setting GOOGLE_TOKEN_URL "http://127.0.0.1:$EMULATOR_GOOGLE_PORT/token"
+    setting GOOGLE_REVOKE_URL "http://127.0.0.1:$EMULATOR_GOOGLE_PORT/revoke"
+    setting GOOGLE_CALENDAR_BASE_URL "http://127.0.0.1:$EMULATOR_GOOGLE_PORT/calendar/v3"
   else
     local name
     for name in AZURE_TENANT_ID AZURE_CLIENT_ID; do
@@ -47,7 +56,8 @@ provider_settings() {
     done
     [[ -n ${AZURE_CLIENT_SECRET:-}${AZURE_CLIENT_SECRET_FILE:-} ]] ||
       die "EMULATOR=no: neither AZURE_CLIENT_SECRET nor AZURE_CLIENT_SECRET_FILE is set"
-    for name in AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET WEBHOOK_BASE_URL; do
+    for name in AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET WEBHOOK_BASE_URL \
+      GOOGLE_CLIENT_ID GOOGLE_CLIENT_SECRET GOOGLE_REDIRECT_URI; do
       if [[ -n ${!name:-} ]]; then setting "$name" "${!name}"; fi
     done
   fi
@@ -59,6 +69,7 @@ address_settings() {
     if [[ $variable == *_ADDR ]]; then setting "$variable" "127.0.0.1:${!name}"; fi
   done <<<"$PORT_TABLE"
   setting GRAPH_CONNECTOR_URL "http://127.0.0.1:$GRAPH_CONNECTOR_GRPC_PORT"
+  setting GCAL_CONNECTOR_URL "http://127.0.0.1:$GCAL_CONNECTOR_GRPC_PORT"
 }
 
 write_service_environment() {
@@ -84,7 +95,7 @@ write_service_environment() {
 
 # Exports services.env; of the caller's shell, addresses of another checkout's stack must not win.
 load_service_environment() {
-  unset GRAPH_BASE_URL MICROSOFT_LOGIN_BASE_URL
+  unset GRAPH_BASE_URL MICROSOFT_LOGIN_BASE_URL GOOGLE_AUTH_URL GOOGLE_TOKEN_URL GOOGLE_REVOKE_URL GOOGLE_CALENDAR_BASE_URL
   set -a
   # shellcheck disable=SC1091
   source "$RUN/services.env"

@@ -8,12 +8,15 @@ API_PORT 3000 api API_HTTP_ADDR
 WEBHOOK_PORT 3001 webhook-ingress WEBHOOK_INGRESS_HTTP_ADDR
 SCHEDULER_GRPC_PORT 50050 scheduler SCHEDULER_GRPC_ADDR
 GRAPH_CONNECTOR_GRPC_PORT 50051 graph-connector GRAPH_CONNECTOR_GRPC_ADDR
+GCAL_CONNECTOR_GRPC_PORT 50052 gcal-connector GCAL_CONNECTOR_GRPC_ADDR
 API_ADMIN_PORT 9100 api API_ADMIN_ADDR
 WEBHOOK_ADMIN_PORT 9101 webhook-ingress WEBHOOK_INGRESS_ADMIN_ADDR
 SCHEDULER_ADMIN_PORT 9102 scheduler SCHEDULER_ADMIN_ADDR
 GRAPH_CONNECTOR_ADMIN_PORT 9103 graph-connector GRAPH_CONNECTOR_ADMIN_ADDR
+GCAL_CONNECTOR_ADMIN_PORT 9104 gcal-connector GCAL_CONNECTOR_ADMIN_ADDR
 SYNC_WORKER_ADMIN_PORT 9105 sync-worker SYNC_WORKER_ADMIN_ADDR
 EMULATOR_MICROSOFT_PORT 4010 emulator --microsoft
+EMULATOR_GOOGLE_PORT 4020 emulator --google
 EMULATOR_CONTROL_PORT 4030 emulator --control
 '
 BACKEND_PORT_TABLE='
@@ -106,8 +109,20 @@ load_ports() {
     write_ports "$n"
     exec 8>&-
   fi
+  complete_ports
   # shellcheck disable=SC1091
   source "$RUN/ports.env"
+}
+
+# A run folder from before a service was added lacks its ports: they are those of its block.
+complete_ports() {
+  local name _rest
+  while read -r name _rest; do
+    if [[ -n $name ]] && ! grep -q "^$name=" "$RUN/ports.env"; then
+      write_ports "$(sed -n 's/^PORT_BLOCK=//p' "$RUN/ports.env")"
+      return
+    fi
+  done <<<"$PORT_TABLE$BACKEND_PORT_TABLE"
 }
 
 # check_ports TABLE PROCESS...: names every port of these processes that somebody else holds.

@@ -5,6 +5,7 @@
 SERVICE_TABLE='
 emulator EMULATOR_CONTROL_PORT /faults
 graph-connector GRAPH_CONNECTOR_ADMIN_PORT /readyz
+gcal-connector GCAL_CONNECTOR_ADMIN_PORT /readyz
 scheduler SCHEDULER_ADMIN_PORT /readyz
 webhook-ingress WEBHOOK_ADMIN_PORT /readyz
 sync-worker SYNC_WORKER_ADMIN_PORT /readyz
@@ -51,8 +52,11 @@ start_service() {
   fi
   if [[ $name == emulator ]]; then
     launch emulator "$stamp" "$BIN/emulator" \
-      --microsoft "127.0.0.1:$EMULATOR_MICROSOFT_PORT" --control "127.0.0.1:$EMULATOR_CONTROL_PORT" \
+      --microsoft "127.0.0.1:$EMULATOR_MICROSOFT_PORT" --google "127.0.0.1:$EMULATOR_GOOGLE_PORT" \
+      --control "127.0.0.1:$EMULATOR_CONTROL_PORT" \
       --tenant "$AZURE_TENANT_ID" --client-id "$AZURE_CLIENT_ID" --client-secret "$AZURE_CLIENT_SECRET" \
+      --google-client-id "$GOOGLE_CLIENT_ID" --google-client-secret "$GOOGLE_CLIENT_SECRET" \
+      --google-redirect-uri "$GOOGLE_REDIRECT_URI" --google-account "$DEMO_GOOGLE_ACCOUNT" --google-auto-approve \
       --folder-drive "$DEMO_DRIVE=$(demo_folder)" --state-dir "$RUN/emulator"
   else
     launch "$name" "$stamp" "$BIN/$name"

@@ -7,13 +7,15 @@ use store::DatabaseConfig;
 use web::auth::JwtConfig;
 use web::kit::KitConfig;
 
-/// `API_HTTP_ADDR`, `GRAPH_CONNECTOR_URL`, the database, tokens and the HTTP kit.
+/// `API_HTTP_ADDR`, the connectors' addresses, the database, tokens and the HTTP kit.
 #[derive(Debug)]
 pub struct ApiConfig {
     /// `API_HTTP_ADDR` (default `127.0.0.1:3000`).
     pub http_addr: SocketAddr,
     /// `GRAPH_CONNECTOR_URL` (default `http://127.0.0.1:50051`).
     pub connector_url: String,
+    /// `GCAL_CONNECTOR_URL` (default `http://127.0.0.1:50052`).
+    pub google_url: String,
     /// PostgreSQL.
     pub database: DatabaseConfig,
     /// How tokens are checked.
@@ -24,16 +26,23 @@ pub struct ApiConfig {
 
 impl FromEnv for ApiConfig {
     fn from_env(env: &mut Env) -> Self {
-        let connector_url = env.string("GRAPH_CONNECTOR_URL", "http://127.0.0.1:50051");
-        if !connector_url.starts_with("http://") && !connector_url.starts_with("https://") {
-            env.fault("GRAPH_CONNECTOR_URL", "is not the address of a gRPC server; write http://host:port");
-        }
+        let connector_url = connector(env, "GRAPH_CONNECTOR_URL", "http://127.0.0.1:50051");
+        let google_url = connector(env, "GCAL_CONNECTOR_URL", "http://127.0.0.1:50052");
         Self {
             http_addr: env.parse("API_HTTP_ADDR", SocketAddr::from((Ipv4Addr::LOCALHOST, 3000))),
             connector_url,
+            google_url,
             database: DatabaseConfig::from_env(env),
             jwt: JwtConfig::from_env(env),
             kit: KitConfig::from_env(env),
         }
     }
+}
+
+fn connector(env: &mut Env, name: &str, default: &str) -> String {
+    let url = env.string(name, default);
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        env.fault(name, "is not the address of a gRPC server; write http://host:port");
+    }
+    url
 }

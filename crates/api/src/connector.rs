@@ -13,6 +13,7 @@ use contracts::graph::v1::{
 use tokio::sync::Mutex;
 use tonic::{Response, Status};
 
+const NAME: &str = "graph-connector";
 /// Status must not hold an operator's page up.
 const STATUS: Duration = Duration::from_secs(2);
 /// A fresh token takes a round trip to the provider, perhaps with a retry.
@@ -25,8 +26,8 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectorError {
     /// No answer.
-    #[error("graph-connector does not answer: {0}")]
-    Away(String),
+    #[error("{0} does not answer: {1}")]
+    Away(&'static str, String),
     /// The provider, or our own fence before it.
     #[error("{}", .0.message)]
     Fault(ProviderFault),
@@ -59,7 +60,7 @@ impl Connector {
             return status.clone();
         }
         let mut client = self.client.clone();
-        let status = within(STATUS, client.get_status(GetStatusRequest {})).await;
+        let status = within(NAME, STATUS, client.get_status(GetStatusRequest {})).await;
         *kept = Some((Instant::now(), status.clone()));
         status
     }
@@ -67,7 +68,7 @@ impl Connector {
     /// Drops the cached token and acquires a fresh one; answers its expiry in microseconds since the epoch.
     pub(crate) async fn refresh_token(&self) -> Result<i64, ConnectorError> {
         let mut client = self.client.clone();
-        let reply = within(TOKEN, client.refresh_token(RefreshTokenRequest {})).await?;
+        let reply = within(NAME, TOKEN, client.refresh_token(RefreshTokenRequest {})).await?;
         *self.kept.lock().await = None;
         Ok(reply.expires_at_us)
     }
@@ -75,20 +76,22 @@ impl Connector {
     /// Forgets cached metadata of a scope, or all when it is empty; answers how many entries.
     pub(crate) async fn clear_cache(&self, scope: String) -> Result<u64, ConnectorError> {
         let mut client = self.client.clone();
-        Ok(within(CACHE, client.clear_cache(ClearCacheRequest { scope })).await?.cleared)
+        Ok(within(NAME, CACHE, client.clear_cache(ClearCacheRequest { scope })).await?.cleared)
     }
 }
 
-async fn within<T>(
+/// Calls a connector within a time.
+pub(crate) async fn within<T>(
+    connector: &'static str,
     limit: Duration,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, ConnectorError> {
-    match deadline("graph-connector", limit, call).await {
+    match deadline(connector, limit, call).await {
         Ok(Ok(reply)) => Ok(reply.into_inner()),
         Ok(Err(status)) if status.details().is_empty() => {
-            Err(ConnectorError::Away(format!("{:?}: {}", status.code(), status.message())))
+            Err(ConnectorError::Away(connector, format!("{:?}: {}", status.code(), status.message())))
         }
         Ok(Err(status)) => Err(ConnectorError::Fault(from_status(&status))),
-        Err(elapsed) => Err(ConnectorError::Away(elapsed.to_string())),
+        Err(elapsed) => Err(ConnectorError::Away(connector, elapsed.to_string())),
     }
 }

@@ -49,6 +49,9 @@ fn store_problem(error: &StoreError) -> Problem {
         return Problem::unavailable("the database is not reachable or overloaded; try again")
             .retry_after(Duration::from_secs(5));
     }
+    if error.is_forbidden() {
+        return Problem::forbidden("the organization does not have you as a member");
+    }
     match error {
         StoreError::Constraint { constraint, .. } if constraint.ends_with("_company_id_fkey") => {
             Problem::not_found("the organization of the token does not exist here")
@@ -69,7 +72,8 @@ impl From<ConnectorError> for ApiError {
 impl IntoProblem for ConnectorError {
     fn into_problem(self) -> Problem {
         let fault = match self {
-            ConnectorError::Away(reason) => {
+            away @ ConnectorError::Away(..) => {
+                let reason = away.to_string();
                 return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "connector_unavailable", reason)
                     .retry_after(Duration::from_secs(5));
             }
@@ -77,9 +81,11 @@ impl IntoProblem for ConnectorError {
         };
         let retry = Duration::from_millis(fault.retry_after_ms.max(1000));
         let problem = match fault.kind() {
-            FaultKind::Throttled | FaultKind::BreakerOpen | FaultKind::TryLater | FaultKind::Unavailable => {
-                Problem::unavailable(fault.message.clone()).retry_after(retry)
-            }
+            FaultKind::Throttled
+            | FaultKind::Quota
+            | FaultKind::BreakerOpen
+            | FaultKind::TryLater
+            | FaultKind::Unavailable => Problem::unavailable(fault.message.clone()).retry_after(retry),
             FaultKind::Credential => {
                 Problem::new(StatusCode::BAD_GATEWAY, "provider_credential", fault.message.clone())
             }

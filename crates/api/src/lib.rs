@@ -5,6 +5,7 @@ mod actor;
 mod config;
 mod connector;
 mod error;
+mod google;
 mod openapi;
 mod operation;
 mod routes;
@@ -25,6 +26,7 @@ use web::auth::{Authenticator, FetchJwks, JwtConfig, KeySource, fetch_jwks_with}
 
 pub use config::ApiConfig;
 pub use connector::Connector;
+pub use google::GoogleConnector;
 pub use openapi::{document, router};
 pub use state::ApiState;
 
@@ -51,15 +53,20 @@ async fn start(service: Service<ApiConfig>) -> Result<(), BoxError> {
         .map_err(|source| Bind { address: config.http_addr, source })?;
     let store = Store::new(&config.database, INFO.name)?;
     let connector = Connector::new(&config.connector_url)?;
+    let google = GoogleConnector::new(&config.google_url)?;
 
     let database = health.dependency("database", Need::Hard);
     tasks.spawn("watch database", store::watch::database(store.clone(), database, shutdown.clone()));
     let graph = health.dependency("graph-connector", Need::Soft);
     tasks.spawn("watch graph-connector", watch::connector(connector.clone(), graph, shutdown.clone()));
 
+    let gcal = health.dependency("gcal-connector", Need::Soft);
+    tasks.spawn("watch gcal-connector", watch::google(google.clone(), gcal, shutdown.clone()));
+
     let fetch = fetch(&config.jwt)?;
     let authenticator = Authenticator::new(config.jwt, clock.clone(), fetch);
-    let router = router(ApiState::new(store, connector, clock), config.kit.authenticated(authenticator));
+    let state = ApiState::new(store, connector, google, clock);
+    let router = router(state, config.kit.authenticated(authenticator));
     tasks.spawn_critical("http", async move { web::serve(listener, router, &shutdown).await });
     Ok(())
 }

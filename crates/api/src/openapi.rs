@@ -16,6 +16,9 @@ use crate::state::ApiState;
 /// the process's memory.
 const DESCRIPTION: &str = include_str!("../../../docs/openapi.json");
 
+/// Paths that need no token.
+const OPEN: [&str; 3] = ["/health", "/api/health", "/api/oauth/google/callback"];
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -59,7 +62,7 @@ pub fn document() -> Value {
     let mut document = serde_json::to_value(&api).expect("the description is plain data");
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
-            let open = path == "/health" || path == "/api/health";
+            let open = OPEN.contains(&path.as_str());
             operation["security"] = if open { json!([]) } else { json!([{ "bearer": [] }]) };
             operation["responses"]["default"] = json!({
                 "description": "A problem document (RFC 9457); `code` says which.",

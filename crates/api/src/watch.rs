@@ -1,4 +1,4 @@
-//! Readiness of the connector.
+//! Readiness of the connectors.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use chassis::time::pause;
 use chassis::wait::until_up;
 
 use crate::connector::Connector;
+use crate::google::GoogleConnector;
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -16,6 +17,18 @@ pub async fn connector(connector: Connector, dependency: Dependency, shutdown: S
     let draining = shutdown.draining();
     let check = || async { connector.status().await };
     while until_up("graph-connector", &dependency, &shutdown, check).await.is_some() {
+        tokio::select! {
+            () = draining.cancelled() => return,
+            () = pause(EVERY) => {}
+        }
+    }
+}
+
+/// As [`connector`], for Google's.
+pub async fn google(connector: GoogleConnector, dependency: Dependency, shutdown: Shutdown) {
+    let draining = shutdown.draining();
+    let check = || async { connector.status(None).await };
+    while until_up("gcal-connector", &dependency, &shutdown, check).await.is_some() {
         tokio::select! {
             () = draining.cancelled() => return,
             () = pause(EVERY) => {}

@@ -19,14 +19,15 @@ macro_rules! script {
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local full = tonumber(ARGV[1])
+local capacity = tonumber(ARGV[#ARGV])
 local h = redis.call('HMGET', KEYS[1], 'until', 'slot', 'slot_until', 'level', 'rate', 'at')
 local open_until = tonumber(h[1]) or 0
-local level = tonumber(h[4]) or full
+local level = tonumber(h[4]) or capacity
 local rate = tonumber(h[5]) or full
 local at = tonumber(h[6]) or now
 if full > 0 and now > at then
   local minutes = (now - at) / 60000
-  level = math.min(level + minutes * rate, full)
+  level = math.min(level + minutes * rate, capacity)
   rate = math.min(rate + minutes * full / 10, full)
   at = now
 end
@@ -36,7 +37,7 @@ end
     };
 }
 
-/// ARGV: full, holder, cost, caution ms, slot life ms. Answers {verdict, ms}: 0 go (1 = exclusive), 1 window,
+/// ARGV: full, holder, cost, caution ms, slot life ms, capacity. Answers {verdict, ms}: 0 go (1 = exclusive), 1 window,
 /// 2 slot, 3 budget.
 const ADMIT: &str = script!(
     r"
@@ -44,7 +45,7 @@ if open_until > now then return {1, open_until - now} end
 local exclusive = open_until > 0 and now < open_until + tonumber(ARGV[4])
 if exclusive and h[2] and h[2] ~= ARGV[2] and now < (tonumber(h[3]) or 0) then return {2, 10} end
 if full > 0 then
-  local cost = math.min(tonumber(ARGV[3]), full)
+  local cost = math.min(tonumber(ARGV[3]), capacity)
   if level < cost then
     return {3, math.ceil((cost - level) * 60000 / math.max(rate, 0.001)) + 1}
   end
@@ -59,7 +60,7 @@ return {0, 0}
 "
 );
 
-/// ARGV: full, wait ms. Answers 1 when the window was not open before.
+/// ARGV: full, wait ms, capacity. Answers 1 when the window was not open before.
 const CLOSE: &str = script!(
     r"
 local fresh = open_until <= now
@@ -132,7 +133,8 @@ impl FenceStore for RedisFence {
             .arg(&ask.holder)
             .arg(ask.cost)
             .arg(millis(rules.caution))
-            .arg(millis(rules.slot_life));
+            .arg(millis(rules.slot_life))
+            .arg(rules.capacity());
         let (verdict, number): (u8, u64) =
             self.redis.run(DEADLINE, async |c| call.invoke_async(c).await).await.map_err(fault)?;
         let wait = Duration::from_millis(number);
@@ -146,7 +148,7 @@ impl FenceStore for RedisFence {
 
     async fn close(&self, key: &FenceKey, wait: Duration, rules: &LaneRules) -> Result<bool, FenceError> {
         let mut call = self.close.key(redis_key(key));
-        call.arg(rules.units_per_minute).arg(millis(wait));
+        call.arg(rules.units_per_minute).arg(millis(wait)).arg(rules.capacity());
         let fresh: u8 =
             self.redis.run(DEADLINE, async |c| call.invoke_async(c).await).await.map_err(fault)?;
         Ok(fresh == 1)

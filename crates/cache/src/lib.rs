@@ -7,8 +7,10 @@ mod config;
 mod fence;
 mod key;
 mod memory;
+mod metrics;
 mod redis_store;
 mod stats;
+mod watch;
 
 use std::sync::Arc;
 
@@ -20,7 +22,9 @@ use serde::de::DeserializeOwned;
 
 pub use config::{CacheConfig, CacheProvider, CacheTtl};
 pub use key::Kind;
+pub use metrics::METRICS;
 pub use stats::CacheStatus;
+pub use watch::watch;
 
 use fence::RedisFence;
 use key::{key, patterns};

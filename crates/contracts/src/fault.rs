@@ -8,11 +8,15 @@ use crate::graph::v1::{FaultKind, ProviderFault};
 /// Packs a fault into a status whose gRPC code fits its kind.
 pub fn to_status(fault: &ProviderFault) -> Status {
     let code = match fault.kind() {
-        FaultKind::Throttled => Code::ResourceExhausted,
+        FaultKind::Throttled | FaultKind::Quota => Code::ResourceExhausted,
+        FaultKind::Duplicate => Code::AlreadyExists,
+        FaultKind::Precondition => Code::Aborted,
+        FaultKind::Ambiguous => Code::DataLoss,
+        FaultKind::NotSupported => Code::Unimplemented,
         FaultKind::Unavailable | FaultKind::BreakerOpen | FaultKind::TryLater => Code::Unavailable,
         FaultKind::Resync => Code::OutOfRange,
         FaultKind::BadLink => Code::InvalidArgument,
-        FaultKind::NotFound => Code::NotFound,
+        FaultKind::NotFound | FaultKind::Deleted => Code::NotFound,
         FaultKind::Forbidden | FaultKind::Locked => Code::PermissionDenied,
         FaultKind::Credential => Code::Unauthenticated,
         FaultKind::Refused => Code::FailedPrecondition,
@@ -40,14 +44,37 @@ pub fn from_status(status: &Status) -> ProviderFault {
     }
 }
 
+/// A call that cannot be made as asked.
+pub fn refused(code: &str, message: impl Into<String>) -> Status {
+    let fault = ProviderFault {
+        kind: FaultKind::Refused.into(),
+        code: code.to_owned(),
+        message: message.into(),
+        ..ProviderFault::default()
+    };
+    to_status(&fault)
+}
+
+/// Too many calls in work.
+pub fn busy() -> Status {
+    let fault = ProviderFault {
+        kind: FaultKind::Throttled.into(),
+        code: "connectorBusy".to_owned(),
+        message: "too many calls in work, come back shortly".to_owned(),
+        retry_after_ms: 1_000,
+        ..ProviderFault::default()
+    };
+    to_status(&fault)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_kind_survives_the_status() {
-        for kind in 1..=11 {
-            let kind = FaultKind::try_from(kind).expect("kinds 1 to 11 exist");
+        for kind in 1..=17 {
+            let kind = FaultKind::try_from(kind).expect("kinds 1 to 17 exist");
             let fault = ProviderFault {
                 kind: kind.into(),
                 code: "c".into(),

@@ -1,5 +1,6 @@
 //! Job kinds: typed, versioned payloads.
 
+mod calendar;
 mod documents;
 mod housekeeping;
 mod maintenance;
@@ -7,6 +8,9 @@ mod maintenance;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use calendar::{
+    PullCalendar, PushCalendar, PushCalendars, SweepCalendars, WatchCalendar, calendar_resource,
+};
 pub use documents::{BatchId, EnsureDriveSubscription, SyncAo, SyncDrive, SyncMode, Trigger, drive_resource};
 pub use housekeeping::{CleanExpiredChannels, CleanQueue, RenewChannels};
 pub use maintenance::{PurgeFinished, RetryDeadLetters, SweepDrives};
@@ -142,6 +146,11 @@ pub fn validate(kind: &str, version: i16, payload: Value) -> Result<(), PayloadE
         CleanQueue::KIND => CleanQueue::decode(version, payload).map(drop),
         RenewChannels::KIND => RenewChannels::decode(version, payload).map(drop),
         CleanExpiredChannels::KIND => CleanExpiredChannels::decode(version, payload).map(drop),
+        PullCalendar::KIND => PullCalendar::decode(version, payload).map(drop),
+        PushCalendar::KIND => PushCalendar::decode(version, payload).map(drop),
+        WatchCalendar::KIND => WatchCalendar::decode(version, payload).map(drop),
+        SweepCalendars::KIND => SweepCalendars::decode(version, payload).map(drop),
+        PushCalendars::KIND => PushCalendars::decode(version, payload).map(drop),
         _ => Err(PayloadError::UnknownKind { kind: kind.to_owned() }),
     }
 }

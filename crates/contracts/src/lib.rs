@@ -22,3 +22,18 @@ pub mod graph {
         include!("gen/syncline.graph.v1.rs");
     }
 }
+
+/// Generated from `proto/syncline/gcal/v1/gcal.proto`.
+pub mod gcal {
+    /// Version 1 of the Google Calendar contract.
+    #[expect(
+        missing_docs,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code; documented in the proto file"
+    )]
+    pub mod v1 {
+        include!("gen/syncline.gcal.v1.rs");
+    }
+}

@@ -1,6 +1,7 @@
 //! Pure rules: no I/O, no runtime; clock and randomness are parameters.
 
 pub mod breaker;
+pub mod calendar;
 pub mod drive;
 pub mod explain;
 pub mod fairness;

@@ -9,10 +9,14 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{App, Config, DEMO_CLIENT, DEMO_SECRET, DEMO_TENANT, DriveSpec};
+use crate::config::{
+    App, Config, DEMO_CLIENT, DEMO_GOOGLE_ACCOUNT, DEMO_GOOGLE_CLIENT, DEMO_GOOGLE_SECRET, DEMO_SECRET,
+    DEMO_TENANT, DriveSpec,
+};
+use crate::google::GoogleApp;
 use crate::{Emulator, seed};
 
-/// Stand-in for Microsoft identity and Graph drives, for development, demo and tests only.
+/// Stand-in for Microsoft (identity, Graph drives) and Google (identity, Calendar), for development, demo and tests only.
 #[derive(Parser)]
 #[command(name = "emulator", version)]
 pub struct Cli {
@@ -21,6 +25,24 @@ pub struct Cli {
     /// Address of the Microsoft side.
     #[arg(long, default_value = "127.0.0.1:4010")]
     microsoft: SocketAddr,
+    /// Address of the Google side.
+    #[arg(long, default_value = "127.0.0.1:4020")]
+    google: SocketAddr,
+    /// OAuth client id of the application registered at Google.
+    #[arg(long, default_value = DEMO_GOOGLE_CLIENT)]
+    google_client_id: String,
+    /// Its client secret.
+    #[arg(long, default_value = DEMO_GOOGLE_SECRET)]
+    google_client_secret: String,
+    /// An exact redirect URI of it; may be repeated. Without one every URI is accepted.
+    #[arg(long = "google-redirect-uri")]
+    google_redirect_uris: Vec<String>,
+    /// A Google account, with the zone of its calendar: EMAIL or EMAIL=ZONE; may be repeated.
+    #[arg(long = "google-account", default_value = DEMO_GOOGLE_ACCOUNT)]
+    google_accounts: Vec<String>,
+    /// The consent page says yes by itself.
+    #[arg(long)]
+    google_auto_approve: bool,
     /// Address of the control side.
     #[arg(long, default_value = "127.0.0.1:4030")]
     control: SocketAddr,
@@ -74,8 +96,24 @@ impl Cli {
             let Some(spec) = parsed else { bail!("--generated-drive {text}: expected ID=SEED:ITEMS") };
             drives.push(spec);
         }
+        let mut accounts = Vec::new();
+        for text in &self.google_accounts {
+            let (email, zone) = text.split_once('=').unwrap_or((text, "Europe/Paris"));
+            if !email.contains('@') || zone.parse::<chrono_tz::Tz>().is_err() {
+                bail!("--google-account {text}: expected EMAIL or EMAIL=ZONE with an IANA zone");
+            }
+            accounts.push((email.to_owned(), zone.to_owned()));
+        }
         Ok(Config {
             microsoft: self.microsoft,
+            google: self.google,
+            google_apps: vec![GoogleApp {
+                client_id: self.google_client_id.clone(),
+                client_secret: self.google_client_secret.clone(),
+                redirect_uris: self.google_redirect_uris.clone(),
+            }],
+            google_accounts: accounts,
+            google_auto_approve: self.google_auto_approve,
             control: self.control,
             apps: vec![App {
                 tenant: self.tenant.clone(),
@@ -113,8 +151,9 @@ impl Cli {
                 (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             let emulator = Emulator::start(self.config()?).await?;
             say(&format!(
-                "emulator: microsoft http://{} control http://{}",
+                "emulator: microsoft http://{} google http://{} control http://{}",
                 emulator.microsoft_addr(),
+                emulator.google_addr(),
                 emulator.control_addr()
             ));
             tokio::select! {

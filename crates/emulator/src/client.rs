@@ -48,12 +48,23 @@ pub(crate) async fn post(
     body: Bytes,
     limit: Duration,
 ) -> Result<Answer, ClientError> {
-    tokio::time::timeout(limit, exchange(url, content_type, body))
+    let headers = [(CONTENT_TYPE.as_str(), content_type.to_owned())];
+    post_with(url, &headers, body, limit).await
+}
+
+/// POSTs a body with these headers and waits for the whole answer.
+pub(crate) async fn post_with(
+    url: &Url,
+    headers: &[(&str, String)],
+    body: Bytes,
+    limit: Duration,
+) -> Result<Answer, ClientError> {
+    tokio::time::timeout(limit, exchange(url, headers, body))
         .await
         .map_err(|_| ClientError::Timeout(limit))?
 }
 
-async fn exchange(url: &Url, content_type: &'static str, body: Bytes) -> Result<Answer, ClientError> {
+async fn exchange(url: &Url, headers: &[(&str, String)], body: Bytes) -> Result<Answer, ClientError> {
     let host = url.host_str().filter(|_| url.scheme() == "http").ok_or_else(|| {
         ClientError::Url(format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()))
     })?;
@@ -65,13 +76,12 @@ async fn exchange(url: &Url, content_type: &'static str, body: Bytes) -> Result<
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(target)
-        .header(HOST, format!("{host}:{port}"))
-        .header(CONTENT_TYPE, content_type)
-        .body(Full::new(body))
-        .map_err(|fault| ClientError::Body(Box::new(fault)))?;
+    let mut request =
+        Request::builder().method(Method::POST).uri(target).header(HOST, format!("{host}:{port}"));
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(body)).map_err(|fault| ClientError::Body(Box::new(fault)))?;
     let talk = async {
         let response = sender.send_request(request).await?;
         let (parts, body) = response.into_parts();

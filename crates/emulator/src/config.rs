@@ -8,12 +8,21 @@ use std::time::Duration;
 use domain::time::SharedClock;
 use serde::{Deserialize, Serialize};
 
+use crate::google::{GoogleApp, Switches};
+
 /// Tenant of the demo application.
 pub const DEMO_TENANT: &str = "5a1e0000-0000-4000-8000-000000000001";
 /// Client id of the demo application.
 pub const DEMO_CLIENT: &str = "5a1e0000-0000-4000-8000-000000000002";
 /// Client secret of the demo application; it opens nothing but an emulator.
 pub const DEMO_SECRET: &str = "demo-secret";
+
+/// OAuth client id of the demo application at Google.
+pub const DEMO_GOOGLE_CLIENT: &str = "syncline-demo.apps.googleusercontent.com";
+/// OAuth client secret of the demo application; it opens nothing but an emulator.
+pub const DEMO_GOOGLE_SECRET: &str = "demo-google-secret";
+/// Account of the demo at Google.
+pub const DEMO_GOOGLE_ACCOUNT: &str = "demo@example.org";
 
 /// An application registered with the stand-in for Microsoft identity.
 #[derive(Clone, Serialize, Deserialize)]
@@ -178,10 +187,22 @@ impl DriveSpec {
 pub struct Config {
     /// Address of the Microsoft side (identity and Graph); port 0 takes a free one.
     pub microsoft: SocketAddr,
+    /// Address of the Google side (identity and Calendar); port 0 takes a free one.
+    pub google: SocketAddr,
     /// Address of the control side; port 0 takes a free one.
     pub control: SocketAddr,
     /// Registered applications.
     pub apps: Vec<App>,
+    /// Applications registered at Google.
+    pub google_apps: Vec<GoogleApp>,
+    /// Accounts at Google to start with, each with the zone of its primary calendar.
+    pub google_accounts: Vec<(String, String)>,
+    /// Behaviours of Calendar that nobody has verified.
+    pub google_switches: Switches,
+    /// The same seed gives the same ids of events.
+    pub google_seed: u64,
+    /// The consent page says yes by itself.
+    pub google_auto_approve: bool,
     /// Drives to start with.
     pub drives: Vec<DriveSpec>,
     /// Where item ids of folder drives are kept over a restart; without it a restart gives new ids.
@@ -195,13 +216,23 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Free loopback ports, the demo application, no drives.
+    /// Free loopback ports, the demo applications, one Google account, no drives.
     fn default() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             microsoft: loopback,
+            google: loopback,
             control: loopback,
             apps: vec![App::demo()],
+            google_apps: vec![GoogleApp {
+                client_id: DEMO_GOOGLE_CLIENT.into(),
+                client_secret: DEMO_GOOGLE_SECRET.into(),
+                redirect_uris: Vec::new(),
+            }],
+            google_accounts: vec![(DEMO_GOOGLE_ACCOUNT.into(), "Europe/Paris".into())],
+            google_switches: Switches::default(),
+            google_seed: 1,
+            google_auto_approve: false,
             drives: Vec::new(),
             state_dir: None,
             token_lifetime: Duration::from_secs(3599),

@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::App;
-use crate::control_drives;
 use crate::faults::FaultSpec;
-use crate::notify::Deliveries;
-use crate::state_dump;
+use crate::google;
+use crate::microsoft::control_drives;
+use crate::microsoft::notify::Deliveries;
+use crate::microsoft::state_dump;
 use crate::usage;
 use crate::world::World;
 
@@ -71,6 +72,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(|| async { "ok" }))
         .merge(control_drives::router())
+        .merge(google::router())
         .layer(DefaultBodyLimit::max(1024 * 1024))
         .with_state(control)
 }
@@ -135,11 +137,28 @@ struct Mint {
     provider: Option<String>,
     #[serde(default)]
     account: Option<String>,
+    /// Google: the OAuth client; the first registered one without it.
+    #[serde(default)]
+    client_id: Option<String>,
+    /// Google: the scopes; all of the calendar without them.
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
 }
 
 async fn mint(State(control): State<Control>, Json(request): Json<Mint>) -> Result<Json<Value>, Refusal> {
-    if request.provider.as_deref().is_some_and(|provider| provider != "microsoft") {
-        return Err(Refusal::invalid("provider: this emulator has microsoft only"));
+    match request.provider.as_deref() {
+        None | Some("microsoft") => {}
+        Some("google") => {
+            let asked = google::Mint {
+                account: request.account,
+                client_id: request.client_id,
+                scopes: request.scopes,
+            };
+            return google::mint(&control.world, asked).map(Json);
+        }
+        Some(other) => {
+            return Err(Refusal::invalid(format!("provider: expected microsoft or google, got {other:?}")));
+        }
     }
     let world = &control.world;
     let first = world.config.apps.first().map(|app| app.client_id.clone()).unwrap_or_default();
@@ -153,6 +172,8 @@ async fn mint(State(control): State<Control>, Json(request): Json<Mint>) -> Resu
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Revoke {
+    /// `google` ends access tokens of the Google side; refresh tokens stay.
+    provider: Option<String>,
     /// Ask for a claim from now on, as continuous access evaluation does.
     claims_challenge: bool,
     /// Lifetime of tokens from now on, in seconds.
@@ -160,6 +181,14 @@ struct Revoke {
 }
 
 async fn revoke(State(control): State<Control>, Json(request): Json<Revoke>) -> StatusCode {
+    if request.provider.as_deref() == Some("google") {
+        let mut oauth = control.world.google.oauth();
+        oauth.expire_access();
+        if let Some(seconds) = request.lifetime_seconds {
+            oauth.set_lifetime(i64::from(seconds));
+        }
+        return StatusCode::NO_CONTENT;
+    }
     control.world.identity.revoke(request.claims_challenge);
     if let Some(seconds) = request.lifetime_seconds {
         control.world.identity.set_lifetime(i64::from(seconds));

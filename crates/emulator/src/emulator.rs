@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::control::{self, Control};
-use crate::notify::{self, Deliveries};
-use crate::server;
+use crate::microsoft::notify::{self, Deliveries};
+use crate::server::{self, Side};
 use crate::world::World;
 
 /// Time for open connections to end.
@@ -45,6 +45,7 @@ pub enum StartError {
 pub struct Emulator {
     world: Arc<World>,
     microsoft: SocketAddr,
+    google: SocketAddr,
     control: SocketAddr,
 }
 
@@ -62,6 +63,7 @@ impl Emulator {
     /// A busy address or a drive that cannot be opened.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let (microsoft_listener, microsoft) = listen("microsoft", config.microsoft).await?;
+        let (google_listener, google) = listen("google", config.google).await?;
         let (control_listener, control) = listen("control", config.control).await?;
         let specs = config.drives.clone();
         let world = Arc::new(World::new(config));
@@ -73,7 +75,9 @@ impl Emulator {
                 .map_err(|source| StartError::Drive { id, source })?;
         }
         let deliveries = Arc::new(Deliveries::default());
-        world.tasks.spawn(server::run(world.clone(), microsoft_listener));
+        world.tasks.spawn(server::run(world.clone(), Side::Microsoft, microsoft_listener));
+        world.tasks.spawn(server::run(world.clone(), Side::Google, google_listener));
+        world.tasks.spawn(crate::google::deliver(world.clone()));
         world.tasks.spawn(notify::run(world.clone(), deliveries.clone()));
         let router = control::router(Control { world: world.clone(), deliveries });
         let stop = world.stop.clone();
@@ -84,12 +88,22 @@ impl Emulator {
                 tracing::error!(%fault, "the control side ended");
             }
         });
-        Ok(Self { world, microsoft, control })
+        Ok(Self { world, microsoft, google, control })
     }
 
     /// Where identity and Graph are.
     pub fn microsoft_addr(&self) -> SocketAddr {
         self.microsoft
+    }
+
+    /// Where Google's identity and Calendar are; also the page to see and edit calendars by hand.
+    pub fn google_addr(&self) -> SocketAddr {
+        self.google
+    }
+
+    /// Value for `GOOGLE_CALENDAR_BASE_URL`.
+    pub fn google_calendar_base_url(&self) -> String {
+        format!("http://{}/calendar/v3", self.google)
     }
 
     /// Where the control side is.
@@ -116,6 +130,14 @@ impl Emulator {
     pub fn mint_token(&self) -> String {
         let account = self.world.config.apps.first().map_or("", |app| app.client_id.as_str());
         self.world.identity.mint(account, self.world.clock.now(), true).0
+    }
+
+    /// A good refresh token of the first Google account for the first registered application, without a request;
+    /// empty when there is neither.
+    pub fn mint_google_refresh_token(&self) -> String {
+        let asked = crate::google::Mint { account: None, client_id: None, scopes: None };
+        let minted = crate::google::mint(&self.world, asked).unwrap_or_default();
+        minted["refresh_token"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Stops listening and waits for open connections, a few seconds at most.

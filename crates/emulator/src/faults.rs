@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::http_date;
-use crate::errors::GraphError;
-use crate::http::{Body, Reply};
+use crate::http::{Body, Call, Reply};
 use crate::rng::SplitMix;
 
 /// Where in a call the connection breaks.
@@ -207,8 +206,8 @@ pub(crate) struct Verdict {
 struct State {
     armed: Vec<Armed>,
     next_id: u64,
-    /// Until when callers of Graph were told to stay away (milliseconds since the epoch).
-    closed_until: i64,
+    /// Until when callers of each provider were told to stay away (milliseconds since the epoch).
+    closed_until: HashMap<&'static str, i64>,
 }
 
 /// All faults of the emulator.
@@ -275,44 +274,51 @@ impl Faults {
     pub(crate) fn clear(&self) {
         let mut state = self.state();
         state.armed.clear();
-        state.closed_until = 0;
+        state.closed_until.clear();
     }
 
-    /// Decides over a call to Microsoft. `metered` calls are those that Graph's throttling counts.
-    /// `location` gives a fresh enumeration URL for the drive of the call.
+    /// Decides over a call to a provider. `metered` calls are those that its throttling counts; `errors` are
+    /// its error answers; `location` gives a fresh enumeration URL for the drive of the call.
     pub(crate) fn judge(
         &self,
-        method: &Method,
-        target: &str,
+        provider: &'static str,
+        call: &Call,
         metered: bool,
         now: DateTime<Utc>,
-        location: impl Fn() -> String,
+        errors: &dyn Fn(u16) -> Reply,
+        location: &dyn Fn() -> String,
     ) -> Verdict {
         let mut guard = self.state();
         let state = &mut *guard;
         let now_ms = now.timestamp_millis();
-        let mut verdict =
-            Verdict { inside_window: metered && now_ms < state.closed_until, ..Verdict::default() };
+        let closed_until = state.closed_until.entry(provider).or_default();
+        let mut verdict = Verdict { inside_window: metered && now_ms < *closed_until, ..Verdict::default() };
+        let target = call.target();
+        let mut scene = Scene { now, errors, location, closed_until, metered };
         for armed in &mut state.armed {
-            if armed.spec.provider != "microsoft" || !armed.matches(method, target) {
+            if armed.spec.provider != provider || !armed.matches(&call.method, &target) {
                 continue;
             }
             if matches!(armed.spec.fault, Fault::Notification { .. }) {
                 continue;
             }
             if matches!(verdict.outcome, Outcome::Proceed) {
-                apply(armed, now, &location, &mut verdict, &mut state.closed_until, metered);
+                apply(armed, &mut verdict, &mut scene);
             }
         }
         verdict
     }
 
     /// What happens to one delivery to `url`, and by how much it is late.
-    pub(crate) fn delivery(&self, url: &str) -> Option<(DeliveryAction, Duration)> {
+    pub(crate) fn delivery(&self, provider: &str, url: &str) -> Option<(DeliveryAction, Duration)> {
         let mut state = self.state();
         for armed in &mut state.armed {
             let Fault::Notification { action, share, ms } = armed.spec.fault else { continue };
-            if armed.matches(&Method::POST, url) && armed.dice.chance(share) && armed.fires() {
+            if armed.spec.provider == provider
+                && armed.matches(&Method::POST, url)
+                && armed.dice.chance(share)
+                && armed.fires()
+            {
                 return Some((action, Duration::from_millis(ms)));
             }
         }
@@ -320,14 +326,17 @@ impl Faults {
     }
 }
 
-fn apply(
-    armed: &mut Armed,
+/// What a fault needs to know of the call that it hits.
+struct Scene<'a> {
     now: DateTime<Utc>,
-    location: &impl Fn() -> String,
-    verdict: &mut Verdict,
-    closed_until: &mut i64,
+    errors: &'a dyn Fn(u16) -> Reply,
+    location: &'a dyn Fn() -> String,
+    closed_until: &'a mut i64,
     metered: bool,
-) {
+}
+
+fn apply(armed: &mut Armed, verdict: &mut Verdict, scene: &mut Scene<'_>) {
+    let now = scene.now;
     let now_ms = now.timestamp_millis();
     if let Fault::Gate { every, seconds, retry_after_form } = armed.spec.fault {
         let inside = now_ms < armed.gate_until;
@@ -344,11 +353,12 @@ fn apply(
             }
             armed.hits += 1;
             armed.gate_until = now_ms + (seconds * 1000.0) as i64;
-            *closed_until = (*closed_until).max(armed.gate_until);
+            *scene.closed_until = (*scene.closed_until).max(armed.gate_until);
         }
         verdict.inside_window |= inside;
         verdict.fault = Some(armed.id.clone());
-        verdict.outcome = Outcome::Answer(throttled(armed.gate_until, now, retry_after_form));
+        verdict.outcome =
+            Outcome::Answer(throttled((scene.errors)(429), armed.gate_until, now, retry_after_form));
         return;
     }
     if !armed.fires() {
@@ -358,19 +368,17 @@ fn apply(
     verdict.outcome = match &armed.spec.fault {
         Fault::Status { status, retry_after, body, headers } => {
             if let Some(wait) = retry_after.as_deref().and_then(|text| retry_after_ms(text, now))
-                && metered
+                && scene.metered
                 && matches!(status, 429 | 503 | 509)
             {
-                *closed_until = (*closed_until).max(now_ms + wait);
+                *scene.closed_until = (*scene.closed_until).max(now_ms + wait);
             }
-            Outcome::Answer(status_reply(*status, retry_after.as_deref(), body.as_ref(), headers, location))
+            Outcome::Answer(status_reply(*status, retry_after.as_deref(), body.as_ref(), headers, scene))
         }
         Fault::Reset { at: ResetAt::Before } => Outcome::ResetBefore,
         Fault::Reset { at: ResetAt::AfterCommit } => Outcome::ResetAfterCommit,
         Fault::Reset { at: ResetAt::MidBody } => Outcome::ResetMidBody,
-        Fault::StatusAfterCommit { status } => {
-            Outcome::AnswerAfterCommit(Reply::error(GraphError::of_status(*status)))
-        }
+        Fault::StatusAfterCommit { status } => Outcome::AnswerAfterCommit((scene.errors)(*status)),
         Fault::Delay { ms } => {
             verdict.delay += Duration::from_millis(*ms);
             Outcome::Proceed
@@ -383,9 +391,8 @@ fn apply(
     };
 }
 
-fn throttled(until_ms: i64, now: DateTime<Utc>, form: RetryAfterForm) -> Reply {
+fn throttled(reply: Reply, until_ms: i64, now: DateTime<Utc>, form: RetryAfterForm) -> Reply {
     let left = (until_ms - now.timestamp_millis()).max(1);
-    let reply = Reply::error(GraphError::of_status(429));
     match form {
         RetryAfterForm::None => reply,
         RetryAfterForm::Int => reply.with(RETRY_AFTER, &((left + 999) / 1000).to_string()),
@@ -403,10 +410,10 @@ fn status_reply(
     retry_after: Option<&str>,
     body: Option<&Value>,
     headers: &HashMap<String, String>,
-    location: &impl Fn() -> String,
+    scene: &Scene<'_>,
 ) -> Reply {
     let mut reply = match body {
-        None => Reply::error(GraphError::of_status(status)),
+        None => (scene.errors)(status),
         // A string body is sent as it is; an empty one gives the empty bodies seen with 404 and 503.
         Some(Value::String(text)) => {
             let mut reply = Reply::empty(status);
@@ -421,7 +428,7 @@ fn status_reply(
     for (name, value) in headers {
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
             let value = if value.contains("{location}") {
-                value.replace("{location}", &location())
+                value.replace("{location}", &(scene.location)())
             } else {
                 value.clone()
             };

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::errors::GraphError;
+use crate::microsoft::errors::GraphError;
 
 /// Largest request body that is read: one upload fragment (60 MiB) and a little.
 pub(crate) const MAX_BODY: usize = 62 * 1024 * 1024;

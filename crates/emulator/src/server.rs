@@ -1,4 +1,4 @@
-//! The Microsoft side on the wire: faults, authentication, the ledger, and the connection itself.
+//! Both sides on the wire: faults, the ledger, and the connection itself.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,21 +21,24 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::batch;
 use crate::clock::http_date;
-use crate::delta;
-use crate::errors::GraphError;
 use crate::faults::{Outcome, Verdict};
-use crate::graph;
+use crate::google;
 use crate::http::{Body, Call, MAX_BODY, PageFault, Reply};
-use crate::items;
 use crate::ledger::{Entry, redact};
-use crate::target::DriveRef;
-use crate::upload;
+use crate::microsoft;
+use crate::microsoft::errors::GraphError;
 use crate::world::World;
 
 /// Longest time for a request body to arrive.
 const BODY_DEADLINE: Duration = Duration::from_mins(2);
+
+/// Which provider a listener stands in for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Microsoft,
+    Google,
+}
 
 type WireBody = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -85,7 +88,7 @@ impl Drop for Wire {
 }
 
 /// Accepts connections until the world stops.
-pub(crate) async fn run(world: Arc<World>, listener: TcpListener) {
+pub(crate) async fn run(world: Arc<World>, side: Side, listener: TcpListener) {
     loop {
         let accepted = tokio::select! {
             () = world.stop.cancelled() => return,
@@ -100,17 +103,17 @@ pub(crate) async fn run(world: Arc<World>, listener: TcpListener) {
             }
         };
         let _ = stream.set_nodelay(true);
-        world.tasks.spawn(connection(world.clone(), stream));
+        world.tasks.spawn(connection(world.clone(), side, stream));
     }
 }
 
-async fn connection(world: Arc<World>, stream: TcpStream) {
+async fn connection(world: Arc<World>, side: Side, stream: TcpStream) {
     let cut = Arc::new(AtomicBool::new(false));
     let wire = TokioIo::new(Wire { stream, cut: cut.clone() });
     let served = world.clone();
     let service = service_fn(move |request| {
         let (world, cut) = (served.clone(), cut.clone());
-        async move { handle(&world, request, &cut).await }
+        async move { handle(&world, side, request, &cut).await }
     });
     let mut serving =
         std::pin::pin!(hyper::server::conn::http1::Builder::new().serve_connection(wire, service));
@@ -139,7 +142,8 @@ fn origin(headers: &http::HeaderMap) -> String {
 }
 
 async fn handle(
-    world: &World,
+    world: &Arc<World>,
+    side: Side,
     request: Request<Incoming>,
     cut: &Arc<AtomicBool>,
 ) -> Result<Response<WireBody>, Cut> {
@@ -156,10 +160,17 @@ async fn handle(
     };
     let reading = Limited::new(body, MAX_BODY).collect();
     let Ok(Ok(body)) = tokio::time::timeout(BODY_DEADLINE, reading).await else {
-        return Ok(finish(world, &call, Reply::error(GraphError::of_status(413)), Delivery::Plain, cut));
+        return Ok(finish(
+            world,
+            side,
+            &call,
+            Reply::error(GraphError::of_status(413)),
+            Delivery::Plain,
+            cut,
+        ));
     };
     call.body = body.to_bytes();
-    let verdict = judge(world, &call);
+    let verdict = side.judge(world, &call);
     if !verdict.delay.is_zero() {
         chassis::time::pause(verdict.delay).await;
     }
@@ -168,64 +179,75 @@ async fn handle(
         Outcome::ResetBefore => (None, Delivery::Plain),
         Outcome::Answer(reply) => (Some(reply), Delivery::Plain),
         Outcome::ResetAfterCommit => {
-            serve(world, &mut call).await;
+            side.serve(world, &mut call).await;
             (None, Delivery::Plain)
         }
         Outcome::AnswerAfterCommit(reply) => {
-            serve(world, &mut call).await;
+            side.serve(world, &mut call).await;
             (Some(reply), Delivery::Plain)
         }
-        Outcome::Proceed => (Some(serve(world, &mut call).await), Delivery::Plain),
-        Outcome::ResetMidBody => (Some(serve(world, &mut call).await), Delivery::Half),
-        Outcome::SlowBody(rate) => (Some(serve(world, &mut call).await), Delivery::Slow(rate)),
-        Outcome::MalformedJson => (Some(serve(world, &mut call).await.malformed()), Delivery::Plain),
+        Outcome::Proceed => (Some(side.serve(world, &mut call).await), Delivery::Plain),
+        Outcome::ResetMidBody => (Some(side.serve(world, &mut call).await), Delivery::Half),
+        Outcome::SlowBody(rate) => (Some(side.serve(world, &mut call).await), Delivery::Slow(rate)),
+        Outcome::MalformedJson => (Some(side.serve(world, &mut call).await.malformed()), Delivery::Plain),
         Outcome::NextLinkLoop => {
             call.page_fault = Some(PageFault::Loop);
-            (Some(serve(world, &mut call).await), Delivery::Plain)
+            (Some(side.serve(world, &mut call).await), Delivery::Plain)
         }
         Outcome::EmptyPage => {
             call.page_fault = Some(PageFault::Empty);
-            (Some(serve(world, &mut call).await), Delivery::Plain)
+            (Some(side.serve(world, &mut call).await), Delivery::Plain)
         }
     };
-    note(world, &call, reply.as_ref(), inside_window, fault, false);
+    note(world, side, &call, reply.as_ref(), inside_window, fault, false);
     let Some(reply) = reply else {
         cut.store(true, Ordering::Relaxed);
         return Err(Cut);
     };
-    Ok(finish(world, &call, reply, delivery, cut))
+    Ok(finish(world, side, &call, reply, delivery, cut))
 }
 
-fn judge(world: &World, call: &Call) -> Verdict {
-    let metered = graph::relative(&call.path).is_some();
-    let location = || {
-        let relative = graph::relative(&call.path).unwrap_or_default();
-        let id = relative
-            .trim_start_matches("/drives")
-            .trim_start_matches(['/', '('])
-            .trim_start_matches('\'')
-            .split(['/', '\''])
-            .next()
-            .map(crate::http::decode)
-            .unwrap_or_default();
-        delta::fresh_url(&id, &call.origin)
-    };
-    world.faults.judge(&call.method, &call.target(), metered, world.clock.now(), location)
+impl Side {
+    fn judge(self, world: &World, call: &Call) -> Verdict {
+        match self {
+            Self::Microsoft => microsoft::serve::judge(world, call),
+            Self::Google => google::judge(world, call),
+        }
+    }
+
+    async fn serve(self, world: &Arc<World>, call: &mut Call) -> Reply {
+        match self {
+            Self::Microsoft => microsoft::serve::serve(world, call).await,
+            Self::Google => google::serve(world, call).await,
+        }
+    }
+
+    fn provider(self) -> &'static str {
+        match self {
+            Self::Microsoft => "microsoft",
+            Self::Google => "google",
+        }
+    }
 }
 
-fn note(
+/// Writes a call into the ledger.
+pub(crate) fn note(
     world: &World,
+    side: Side,
     call: &Call,
     reply: Option<&Reply>,
     inside_window: bool,
     fault: Option<String>,
     in_batch: bool,
 ) {
+    if side == Side::Google && google::by_hand(&call.path) {
+        return;
+    }
     let preauthenticated = call.path.starts_with("/_");
     world.ledger.record(Entry {
         seq: 0,
         time_ms: world.clock.now_ms(),
-        provider: "microsoft",
+        provider: side.provider(),
         method: call.method.to_string(),
         path: redact(&call.target()),
         status: reply.map_or(0, |reply| reply.status),
@@ -240,69 +262,6 @@ fn note(
     });
 }
 
-/// Serves one item of a batch; faults hit it as a call of its own.
-pub(crate) async fn serve_step(world: &World, mut call: Call) -> Reply {
-    let verdict = judge(world, &call);
-    if !verdict.delay.is_zero() {
-        chassis::time::pause(verdict.delay).await;
-    }
-    let reply = match verdict.outcome {
-        Outcome::Answer(reply) => reply,
-        Outcome::AnswerAfterCommit(reply) => {
-            graph::answer(world, &call).await;
-            reply
-        }
-        // An item has no connection of its own to break.
-        Outcome::ResetBefore => Reply::error(GraphError::of_status(503)),
-        Outcome::ResetAfterCommit => {
-            graph::answer(world, &call).await;
-            Reply::error(GraphError::of_status(503))
-        }
-        Outcome::NextLinkLoop => {
-            call.page_fault = Some(PageFault::Loop);
-            graph::answer(world, &call).await
-        }
-        Outcome::EmptyPage => {
-            call.page_fault = Some(PageFault::Empty);
-            graph::answer(world, &call).await
-        }
-        Outcome::Proceed | Outcome::ResetMidBody | Outcome::SlowBody(_) | Outcome::MalformedJson => {
-            graph::answer(world, &call).await
-        }
-    };
-    note(world, &call, Some(&reply), verdict.inside_window, verdict.fault, true);
-    reply
-}
-
-/// Serves a call as it should be served.
-async fn serve(world: &World, call: &mut Call) -> Reply {
-    if let Some(relative) = graph::relative(&call.path) {
-        let batch = relative == "/$batch";
-        match world.identity.check(call, world.clock.now()) {
-            Ok(account) => call.account = Some(account),
-            Err(reply) => return *reply,
-        }
-        return if batch { batch::answer(world, call).await } else { graph::answer(world, call).await };
-    }
-    if let Some(rest) = call.path.strip_prefix("/_download/") {
-        let (drive, item) = rest.split_once('/').unwrap_or((rest, ""));
-        return match world.drive(&DriveRef::Id(crate::http::decode(drive))) {
-            Ok(handle) => items::download(&handle.lock(), item, call, world.clock.now_ms()),
-            Err(error) => error.into(),
-        };
-    }
-    if let Some(id) = call.path.strip_prefix("/_upload/") {
-        return upload::serve(world, id, call).unwrap_or_else(Reply::from);
-    }
-    let mut segments = call.path.trim_start_matches('/').splitn(2, '/');
-    if let (Some(tenant), Some("oauth2/v2.0/token")) = (segments.next(), segments.next())
-        && call.method == http::Method::POST
-    {
-        return world.identity.token_endpoint(tenant, call, world.clock.now());
-    }
-    GraphError::new(404, "NotFound", "There is nothing at this address.").into()
-}
-
 /// How the body leaves.
 #[derive(Debug, Clone, Copy)]
 enum Delivery {
@@ -313,6 +272,7 @@ enum Delivery {
 
 fn finish(
     world: &World,
+    side: Side,
     call: &Call,
     reply: Reply,
     delivery: Delivery,
@@ -331,14 +291,16 @@ fn finish(
             headers.insert(name, value);
         }
     };
-    set(headers, HeaderName::from_static("request-id"), &request_id);
-    set(headers, HeaderName::from_static("client-request-id"), &client_id);
     set(headers, DATE, &http_date(now));
-    set(
-        headers,
-        HeaderName::from_static("x-ms-ags-diagnostic"),
-        "{\"ServerInfo\":{\"DataCenter\":\"Emulator\",\"Slice\":\"E\",\"Ring\":\"0\"}}",
-    );
+    if side == Side::Microsoft {
+        set(headers, HeaderName::from_static("request-id"), &request_id);
+        set(headers, HeaderName::from_static("client-request-id"), &client_id);
+        set(
+            headers,
+            HeaderName::from_static("x-ms-ags-diagnostic"),
+            "{\"ServerInfo\":{\"DataCenter\":\"Emulator\",\"Slice\":\"E\",\"Ring\":\"0\"}}",
+        );
+    }
     let length = reply.body.len();
     if !matches!(reply.status, 204 | 304) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -9,16 +9,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::ShiftedClock;
 use crate::config::{Config, DriveKind, DriveSpec};
-use crate::drive::DriveHandle;
-use crate::errors::GraphError;
 use crate::faults::Faults;
-use crate::folder::{self, Watch};
-use crate::generated;
-use crate::identity::Identity;
+use crate::google;
 use crate::ledger::Ledger;
-use crate::subscriptions::Subscriptions;
-use crate::target::DriveRef;
-use crate::upload::Uploads;
+use crate::microsoft::drive::DriveHandle;
+use crate::microsoft::errors::GraphError;
+use crate::microsoft::folder::{self, Watch};
+use crate::microsoft::generated;
+use crate::microsoft::identity::Identity;
+use crate::microsoft::subscriptions::Subscriptions;
+use crate::microsoft::target::DriveRef;
+use crate::microsoft::upload::Uploads;
 
 /// Drives that changed since notifications were last sent.
 #[derive(Debug, Default)]
@@ -54,6 +55,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) clock: Arc<ShiftedClock>,
     pub(crate) identity: Identity,
+    pub(crate) google: google::Service,
     pub(crate) faults: Faults,
     pub(crate) ledger: Ledger,
     pub(crate) subscriptions: Subscriptions,
@@ -70,6 +72,7 @@ impl World {
         Self {
             clock: Arc::new(ShiftedClock::new(config.clock.clone())),
             identity: Identity::new(&config.apps, lifetime),
+            google: google::Service::new(&config),
             config,
             faults: Faults::default(),
             ledger: Ledger::default(),
@@ -162,6 +165,7 @@ impl World {
         self.uploads.clear();
         self.clock.reset();
         self.identity.revoke(false);
+        self.google.reset(&self.config);
         for mounted in self.mounted() {
             if mounted.transient {
                 self.unmount(&mounted.spec.id);

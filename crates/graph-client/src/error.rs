@@ -163,7 +163,7 @@ impl GraphError {
 fn token_kind(error: &TokenError) -> GraphErrorKind {
     match error {
         TokenError::NotConfigured { missing } => GraphErrorKind::NotConfigured { missing: missing.clone() },
-        TokenError::Refused { .. } => GraphErrorKind::Credential,
+        TokenError::Refused { .. } | TokenError::GrantEnded { .. } => GraphErrorKind::Credential,
         TokenError::Throttled { retry_after } => GraphErrorKind::Throttled { retry_after: *retry_after },
         TokenError::Unavailable { .. } => GraphErrorKind::Unavailable,
     }

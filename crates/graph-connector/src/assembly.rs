@@ -7,7 +7,7 @@ use chassis::service::BoxError;
 use domain::time::SharedClock;
 use graph_client::GraphClient;
 use outbound::http::HttpClient;
-use outbound::provider::{ProviderClient, ProviderSettings, ServiceBreaker};
+use outbound::provider::{ProviderClient, ProviderSettings, Reading, ServiceBreaker};
 use outbound::throttle::{FenceKey, Gate, LayeredFence};
 use outbound::token::EntraTokens;
 
@@ -36,7 +36,11 @@ impl Connector {
             tokens,
             Gate::new(fence, key, config.lane, config.max_wait),
             ServiceBreaker::new(SERVICE, config.breaker, clock.clone()),
-            ProviderSettings { requests_metric: "graph_requests_total", retry: config.retry },
+            ProviderSettings {
+                requests_metric: "graph_requests_total",
+                retry: config.retry,
+                read: Reading::microsoft,
+            },
             clock.clone(),
         );
         let graph = GraphClient::new(Arc::new(provider), config.graph_base.clone());

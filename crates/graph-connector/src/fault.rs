@@ -26,29 +26,6 @@ pub(crate) fn status(error: &GraphError) -> Status {
     to_status(&fault)
 }
 
-/// A call that cannot be made as asked.
-pub(crate) fn refused(code: &str, message: impl Into<String>) -> Status {
-    let fault = ProviderFault {
-        kind: FaultKind::Refused.into(),
-        code: code.to_owned(),
-        message: message.into(),
-        ..ProviderFault::default()
-    };
-    to_status(&fault)
-}
-
-/// Too many calls in work.
-pub(crate) fn busy() -> Status {
-    let fault = ProviderFault {
-        kind: FaultKind::Throttled.into(),
-        code: "connectorBusy".to_owned(),
-        message: "too many calls in work, come back shortly".to_owned(),
-        retry_after_ms: 1_000,
-        ..ProviderFault::default()
-    };
-    to_status(&fault)
-}
-
 fn fault(error: &GraphError) -> ProviderFault {
     let mut fault = ProviderFault {
         code: error.code.to_string(),

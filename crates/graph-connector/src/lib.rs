@@ -8,7 +8,6 @@ mod cached;
 mod config;
 mod convert;
 mod fault;
-mod health;
 mod metrics;
 mod permissions;
 mod server;
@@ -46,7 +45,7 @@ pub async fn start(service: Service<ConnectorConfig>) -> Result<(), BoxError> {
     let address = config.grpc_addr;
     let listener = TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
     let connector = Connector::assemble(&config, clock)?;
-    health::watch(&tasks, &shutdown, &health, connector.cache());
+    cache::watch(&tasks, &shutdown, &health, connector.cache());
     let routes = Routes::new(GraphConnectorServer::new(connector).max_decoding_message_size(MAX_REQUEST));
     tasks.spawn_critical(
         "grpc server",

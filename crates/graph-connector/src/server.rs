@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache::{Cache, Kind};
 use chassis::time::deadline;
 use chrono::TimeDelta;
+use contracts::fault::{busy, refused};
 use contracts::graph::v1::graph_connector_server::GraphConnector;
 use contracts::graph::v1::{
     ClearCacheReply, ClearCacheRequest, DeleteSubscriptionReply, DeleteSubscriptionRequest, DeltaPageReply,
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 use crate::cached::{scope, through};
 use crate::config::ConnectorConfig;
 use crate::convert::{drive, item, items, micros, poison};
-use crate::fault::{busy, refused, status};
+use crate::fault::status;
 use crate::permissions::{FILES_READ, FILES_READ_WRITE, Permissions};
 use crate::subscription::{EnsureError, Subscriptions, Wanted};
 

@@ -5,10 +5,12 @@ mod call;
 mod challenge;
 mod client;
 mod error;
+mod reading;
 mod skew;
 
 pub use breaker::{BreakerStatus, ServiceBreaker};
 pub use call::Call;
 pub use client::{ProviderClient, ProviderSettings};
 pub use error::CallError;
+pub use reading::Reading;
 pub use skew::ServerSkew;

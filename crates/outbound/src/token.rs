@@ -1,4 +1,4 @@
-//! Access tokens of Microsoft Entra by client credentials (provider facts A10).
+//! Access tokens: of Microsoft Entra by client credentials (provider facts A10), of others by [`TokenSource`].
 
 mod answer;
 mod config;
@@ -8,4 +8,4 @@ mod state;
 
 pub use config::EntraConfig;
 pub use error::TokenError;
-pub use source::{EntraTokens, TokenStatus};
+pub use source::{EntraTokens, TokenSource, TokenStatus};

@@ -10,7 +10,7 @@ use store::jobs::{promote_due, reap_expired_since};
 use store::pulse::{Due, Marks};
 
 use crate::looks::Looks;
-use crate::{Parts, cron};
+use crate::{Parts, cron, exports};
 
 /// Pause between two looks while there is work.
 const BUSY: Duration = Duration::from_millis(100);
@@ -37,8 +37,8 @@ pub(crate) async fn run(parts: Parts) {
     let mut looks = Looks::new(worked);
     loop {
         let begun = Instant::now();
-        let (run_at, started_at) = looks.next(begun);
-        let marks = Marks { bell: parts.tide().look(begun), run_at, started_at };
+        let bell = parts.tide().look(begun);
+        let marks = looks.marks(begun, bell);
         match deadline("looking for due work", STEP, parts.pulse.read(marks)).await {
             Ok(Ok(due)) => {
                 let now = Instant::now();
@@ -46,7 +46,8 @@ pub(crate) async fn run(parts: Parts) {
                 if due.bells {
                     parts.wake.notify_one();
                 }
-                if due.any() {
+                let pushed = looks.exports(begun, now, &due) && push(&parts).await;
+                if due.any() || pushed {
                     worked = now;
                 }
                 let more = step(&parts, due, marks).await;
@@ -86,6 +87,16 @@ async fn step(parts: &Parts, due: Due, marks: Marks) -> bool {
         parts.wake.notify_one();
     }
     more
+}
+
+/// Queues pushes of app writes; whether there were calendars to push to.
+async fn push(parts: &Parts) -> bool {
+    let queued = deadline("queueing app writes", STEP, exports::queue(&parts.store)).await;
+    let any = report("queueing app writes", queued).is_some_and(|calendars| calendars > 0);
+    if any {
+        parts.wake.notify_one();
+    }
+    any
 }
 
 fn report<T>(

@@ -5,7 +5,8 @@ use std::time::Duration;
 use broker::BrokerConfig;
 use chassis::config::{Env, FromEnv};
 use contracts::jobs::{
-    CleanExpiredChannels, CleanQueue, JobPayload, PurgeFinished, RenewChannels, SweepDrives, Trigger,
+    CleanExpiredChannels, CleanQueue, JobPayload, PurgeFinished, PushCalendars, RenewChannels,
+    SweepCalendars, SweepDrives, Trigger,
 };
 use domain::schedule::{CronExpr, Missed};
 use serde_json::{Value, json};
@@ -22,6 +23,10 @@ const RENEW_HOURS: i32 = 36;
 const ENDED_DAYS: i32 = 7;
 /// Nightly jobs of all companies do not start in the same second.
 const NIGHTLY_JITTER_SECONDS: i32 = 300;
+/// The runbook's: every five minutes.
+const PUSH_CALENDARS: &str = "*/5 * * * *";
+/// Calendars of all companies are not asked for in the same second (provider facts A7: spread periodic work).
+const CALENDAR_JITTER_SECONDS: i32 = 60;
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
 
@@ -86,7 +91,24 @@ fn schedules(env: &mut Env) -> Vec<DefaultSchedule> {
     "Brings every drive up to date (ONEDRIVE_SYNC_SCHEDULE).".clone_into(&mut onedrive.description);
     let mut floor = schedule("sweep-drives", (&every, "UTC"), SweepDrives::KIND, sweep(Trigger::Sweep));
     "Finds what notifications missed (SYNC_INTERVAL_MINUTES).".clone_into(&mut floor.description);
-    let mut all = vec![onedrive, floor];
+    let mut push = schedule(
+        "process-google-calendar-sync-queue",
+        (PUSH_CALENDARS, "UTC"),
+        PushCalendars::KIND,
+        json!(PushCalendars {}),
+    );
+    "Carries waiting app writes to Google that no wake-up carried.".clone_into(&mut push.description);
+    let mut pull = schedule(
+        "sync-google-calendar-incremental",
+        (&every, "UTC"),
+        SweepCalendars::KIND,
+        json!(SweepCalendars { trigger: Trigger::Sweep }),
+    );
+    "Finds what Google's messages missed (SYNC_INTERVAL_MINUTES).".clone_into(&mut pull.description);
+    for calendar in [&mut push, &mut pull] {
+        calendar.jitter_seconds = CALENDAR_JITTER_SECONDS;
+    }
+    let mut all = vec![onedrive, floor, push, pull];
     all.extend(nightly());
     all
 }
@@ -112,24 +134,21 @@ fn nightly() -> [DefaultSchedule; 4] {
             "0 2 * * *",
             CleanQueue::KIND,
             json!(CleanQueue { days: QUEUE_DAYS }),
-            "Queue clean-up: removes judged notifications and remembered answers; the calendar's queue joins \
-             with the calendar connector.",
+            "Queue clean-up: removes app writes that Google confirmed, judged notifications, remembered answers.",
         ),
         nightly(
             "renew-google-calendar-webhooks",
             "0 3 * * *",
             RenewChannels::KIND,
             json!(RenewChannels { within_hours: RENEW_HOURS }),
-            "Channel renewal: renews push channels that end soon, today those of drives; the calendar's join \
-             with the calendar connector.",
+            "Channel renewal: renews push channels of calendars and drives that end soon.",
         ),
         nightly(
             "cleanup-expired-google-webhooks",
             "0 4 * * *",
             CleanExpiredChannels::KIND,
             json!(CleanExpiredChannels { days: ENDED_DAYS }),
-            "Clean-up of ended channels: forgets push channels that ended, today those of drives; the calendar's \
-             join with the calendar connector.",
+            "Clean-up of ended channels: forgets push channels of calendars and drives that ended.",
         ),
     ]
 }
@@ -180,6 +199,8 @@ mod tests {
             [
                 ("onedrive-sync", "0 */6 * * *", false),
                 ("sweep-drives", "0 */2 * * *", true),
+                ("process-google-calendar-sync-queue", "*/5 * * * *", true),
+                ("sync-google-calendar-incremental", "0 */2 * * *", true),
                 ("purge-finished", "0 2 * * *", true),
                 ("cleanup-google-calendar-sync-queue", "0 2 * * *", true),
                 ("renew-google-calendar-webhooks", "0 3 * * *", true),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::time::{deadline, pause};
 use store::StoreError;
+use store::calendar::{queue, webhooks};
 use store::jobs::{QueueCounts, backlog_from, counts};
 
 use crate::Parts;
@@ -24,17 +25,33 @@ pub(crate) async fn run(parts: Parts) {
             () = pause(EVERY) => {}
         }
         match deadline("counting jobs", STEP, read(&parts)).await {
-            Ok(Ok((counts, bells))) => show(&counts, bells, &mut kinds),
+            Ok(Ok(Numbers { counts, bells, calendars })) => {
+                show(&counts, bells, &mut kinds);
+                metrics::gauge!("calendar_writes_pending").set(float(calendars.0));
+                metrics::gauge!("calendars_without_channel").set(float(calendars.1));
+            }
             Ok(Err(error)) => tracing::debug!(error = chassis::telemetry::chain(&error), "cannot count jobs"),
             Err(elapsed) => tracing::warn!(error = %elapsed, "cannot count jobs"),
         }
     }
 }
 
-async fn read(parts: &Parts) -> Result<(QueueCounts, (i64, f64)), StoreError> {
+struct Numbers {
+    counts: QueueCounts,
+    /// Bells that wait, and the age of the oldest.
+    bells: (i64, f64),
+    /// App writes under way, calendars without a channel.
+    calendars: (i64, i64),
+}
+
+async fn read(parts: &Parts) -> Result<Numbers, StoreError> {
     let floor = parts.tide().floor();
     let mut tx = parts.store.dispatch().await?;
-    let numbers = (counts(&mut tx).await?, backlog_from(&mut tx, floor).await?);
+    let numbers = Numbers {
+        counts: counts(&mut tx).await?,
+        bells: backlog_from(&mut tx, floor).await?,
+        calendars: (queue::pending(&mut tx).await?, webhooks::without_channel(&mut tx).await?),
+    };
     tx.commit().await?;
     Ok(numbers)
 }

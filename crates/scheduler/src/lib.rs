@@ -8,6 +8,7 @@ mod archivist;
 mod beat;
 mod config;
 pub mod cron;
+pub mod exports;
 mod gauges;
 pub mod housekeeping;
 mod looks;

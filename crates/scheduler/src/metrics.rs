@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 21] = [
     gauge("jobs_pending", Unit::Count, "Queued jobs, by kind."),
     gauge("jobs_running", Unit::Count, "Running jobs, by kind."),
     gauge("jobs_dead", Unit::Count, "Dead letters, by kind."),
@@ -22,6 +22,16 @@ pub const METRICS: [Metric; 19] = [
     counter("history_partitions_made_total", "Weekly partitions of finished jobs that were made."),
     counter("history_partitions_dropped_total", "Weekly partitions of finished jobs that were dropped."),
     counter("history_rows_purged_total", "Rows that left by their age, by table."),
+    gauge(
+        "calendar_writes_pending",
+        Unit::Count,
+        "Application's writes that wait for Google, of all companies.",
+    ),
+    gauge(
+        "calendars_without_channel",
+        Unit::Count,
+        "Connected calendars that are to have a push channel and have none that lives; polling alone serves them.",
+    ),
     counter("broker_dead_letters_total", "Messages archived from the dead-letter queue, by reason."),
 ];
 

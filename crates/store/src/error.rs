@@ -62,6 +62,12 @@ impl StoreError {
             if e.code().as_deref() == Some("SJ001"))
     }
 
+    /// Whether row-level security or a missing grant refused it.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, StoreError::Refused { source: sqlx::Error::Database(e), .. }
+            if e.code().as_deref() == Some("42501"))
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod aos;
 pub mod audit;
+pub mod calendar;
 pub mod companies;
 pub mod config;
 mod connections;

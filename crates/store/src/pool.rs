@@ -70,10 +70,7 @@ impl Store {
     /// [`StoreError::Unavailable`] when no connection can be had.
     pub async fn tenant_user(&self, company: CompanyId, user: &str) -> Result<Tx> {
         let mut tx = self.tenant(company).await?;
-        sqlx::query_scalar!("SELECT set_config('app.user_id', $1, true)", user)
-            .fetch_one(tx.conn())
-            .await
-            .doing("setting the user")?;
+        tx.on_behalf_of(user).await?;
         Ok(tx)
     }
 
@@ -140,6 +137,18 @@ impl Store {
 }
 
 impl Tx {
+    /// What follows is on behalf of a user (`app.user_id`): row-level security leaves what is theirs.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn on_behalf_of(&mut self, user: &str) -> Result<()> {
+        sqlx::query_scalar!("SELECT set_config('app.user_id', $1, true)", user)
+            .fetch_one(self.conn())
+            .await
+            .doing("setting the user")
+            .map(drop)
+    }
+
     /// Commits.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub struct Marks {
     pub run_at: DateTime<Utc>,
     /// Earliest `started_at` of a job that may still run; `None` looks for no expired leases.
     pub started_at: Option<DateTime<Utc>>,
+    /// Earliest `run_at` of an app write to a calendar that may have come since the last look.
+    pub export: DateTime<Utc>,
 }
 
 /// What is due.
@@ -41,10 +43,14 @@ pub struct Due {
     pub newest_bell: i64,
     /// Start of the job that has run longest, from where the look began.
     pub oldest_run: Option<DateTime<Utc>>,
+    /// App writes to calendars that are due, from where the look began, 1,000 at most.
+    pub exports: i64,
+    /// Latest `run_at` of theirs.
+    pub newest_export: Option<DateTime<Utc>>,
 }
 
 impl Due {
-    /// Whether anything is due.
+    /// Whether anything is due, but for app writes: they stay due until a worker takes them.
     pub fn any(self) -> bool {
         self.bells || self.jobs || self.leases || self.occurrences
     }
@@ -101,10 +107,16 @@ impl Pulse {
                 clock_timestamp() AS "now!",
                 (SELECT min(id) FROM outbox WHERE id >= $1) AS oldest_bell,
                 (SELECT last_value FROM outbox_id_seq) AS "newest_bell!",
-                (SELECT min(started_at) FROM jobs_live WHERE state = 'running' AND started_at >= $3) AS oldest_run"#,
+                (SELECT min(started_at) FROM jobs_live WHERE state = 'running' AND started_at >= $3) AS oldest_run,
+                (SELECT count(*) FROM (SELECT FROM google_calendar_sync_queue
+                    WHERE status = 'pending' AND run_at >= $4 AND run_at <= clock_timestamp() LIMIT 1000) due
+                    ) AS "exports!",
+                (SELECT max(run_at) FROM google_calendar_sync_queue
+                    WHERE status = 'pending' AND run_at >= $4 AND run_at <= clock_timestamp()) AS newest_export"#,
             from.bell,
             from.run_at,
             from.started_at,
+            from.export,
         )
         .fetch_one(&self.pool)
         .await

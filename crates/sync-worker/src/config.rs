@@ -17,6 +17,21 @@ pub struct WorkerConfig {
     pub runtime: RuntimeConfig,
     /// The document sync.
     pub documents: DocumentsConfig,
+    /// The calendar sync.
+    pub calendars: CalendarConfig,
+}
+
+/// Settings of the calendar sync.
+#[derive(Debug, Clone)]
+pub struct CalendarConfig {
+    /// `GCAL_CONNECTOR_URL` (default `http://127.0.0.1:50052`).
+    pub connector_url: String,
+}
+
+impl FromEnv for CalendarConfig {
+    fn from_env(env: &mut Env) -> Self {
+        Self { connector_url: env.string("GCAL_CONNECTOR_URL", "http://127.0.0.1:50052") }
+    }
 }
 
 /// Settings of the document sync.
@@ -39,6 +54,7 @@ impl FromEnv for WorkerConfig {
             broker: BrokerConfig::from_env(env),
             runtime: RuntimeConfig::from_env(env),
             documents: DocumentsConfig::from_env(env),
+            calendars: CalendarConfig::from_env(env),
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Documents {
 
 /// Delays between the attempts of a document job. The connector has retried each call by the runbook's
 /// figures (4 attempts, 1 s to 15 s) before an attempt fails.
-const RETRY: RetryPolicy = RetryPolicy {
+pub(crate) const RETRY: RetryPolicy = RetryPolicy {
     max_attempts: 10,
     initial: Duration::from_secs(1),
     max: Duration::from_mins(2),

@@ -30,19 +30,22 @@ impl ProviderError {
 
 impl From<ProviderError> for JobError {
     fn from(error: ProviderError) -> Self {
-        let fault = &error.0;
-        let code =
-            if fault.code.is_empty() { fault.kind().as_str_name().to_owned() } else { fault.code.clone() };
         let message = error.to_string();
-        match fault.kind() {
-            FaultKind::Throttled | FaultKind::BreakerOpen if fault.retry_after_ms > 0 => {
-                JobError::retry_after(Duration::from_millis(fault.retry_after_ms), code, message)
-            }
-            FaultKind::Forbidden => JobError::park(ParkReason::Permission, code, message),
-            FaultKind::Locked => JobError::park(ParkReason::Locked, code, message),
-            FaultKind::Credential => JobError::park(ParkReason::Credential, code, message),
-            FaultKind::Refused | FaultKind::NotFound => JobError::fail(code, message),
-            _ => JobError::retry(code, message),
+        job_error(&error.0, message)
+    }
+}
+
+/// What a fault means for the job.
+pub(crate) fn job_error(fault: &ProviderFault, message: String) -> JobError {
+    let code = if fault.code.is_empty() { fault.kind().as_str_name().to_owned() } else { fault.code.clone() };
+    match fault.kind() {
+        FaultKind::Throttled | FaultKind::BreakerOpen | FaultKind::Quota if fault.retry_after_ms > 0 => {
+            JobError::retry_after(Duration::from_millis(fault.retry_after_ms), code, message)
         }
+        FaultKind::Forbidden => JobError::park(ParkReason::Permission, code, message),
+        FaultKind::Locked => JobError::park(ParkReason::Locked, code, message),
+        FaultKind::Credential => JobError::park(ParkReason::Credential, code, message),
+        FaultKind::Refused | FaultKind::NotFound => JobError::fail(code, message),
+        _ => JobError::retry(code, message),
     }
 }

@@ -6,7 +6,10 @@ use contracts::jobs::{
 };
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
+use store::calendar::{queue, webhooks};
 use store::jobs::{NewJob, enqueue_many};
+
+use crate::maintenance::renewals;
 
 /// Rows that one transaction removes.
 const CHUNK: i64 = 5_000;
@@ -25,7 +28,8 @@ impl Handler for CleanQueueHandler {
         let mut removed = 0_u64;
         for _ in 0..ROUNDS {
             let mut tx = job.begin().await?;
-            let gone = store::purge::queue(&mut tx, job.company(), payload.days, CHUNK).await?;
+            let gone = store::purge::queue(&mut tx, job.company(), payload.days, CHUNK).await?
+                + queue::purge(&mut tx, job.company(), payload.days, CHUNK).await?;
             job.commit(tx).await?;
             removed += gone;
             if gone == 0 {
@@ -36,7 +40,7 @@ impl Handler for CleanQueueHandler {
     }
 }
 
-/// Runs [`RenewChannels`]: a job for each drive whose subscription ends soon or is missing.
+/// Runs [`RenewChannels`]: a job for each drive and each calendar whose channel ends soon or is missing.
 #[derive(Debug, Clone, Copy)]
 pub struct RenewChannelsHandler;
 
@@ -58,8 +62,11 @@ impl Handler for RenewChannelsHandler {
                     .priority(2),
             );
         }
+        let calendars = renewals(&mut tx, &job, payload.within_hours).await?;
+        let result = json!({ "renewing": drives.len() + calendars.len(), "calendars": calendars.len() });
+        jobs.extend(calendars);
         enqueue_many(&mut tx, jobs).await?;
-        job.commit_done(tx, &json!({ "renewing": drives.len() })).await
+        job.commit_done(tx, &result).await
     }
 }
 
@@ -73,7 +80,8 @@ impl Handler for CleanExpiredChannelsHandler {
 
     async fn run(&self, payload: CleanExpiredChannels, job: JobContext) -> Result<Outcome, JobError> {
         let mut tx = job.begin().await?;
-        let gone = store::purge::ended_subscriptions(&mut tx, job.company(), payload.days, CHUNK).await?;
+        let gone = store::purge::ended_subscriptions(&mut tx, job.company(), payload.days, CHUNK).await?
+            + webhooks::forget_ended(&mut tx, job.company(), payload.days, CHUNK).await?;
         job.commit_done(tx, &json!({ "removed": gone })).await
     }
 }

@@ -3,6 +3,7 @@
 //! Stateless: everything that outlives a job is in PostgreSQL. Providers are reached through the connectors
 //! alone.
 
+pub mod calendar;
 pub mod config;
 pub mod connector;
 pub mod documents;

@@ -1,5 +1,6 @@
 //! Jobs that fan scheduled work out and keep the tables tidy.
 
+mod calendars;
 mod retry;
 
 use async_trait::async_trait;
@@ -10,6 +11,8 @@ use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::jobs::{NewJob, enqueue_many};
 
+pub(crate) use calendars::renewals;
+pub use calendars::{PushCalendarsHandler, SweepCalendarsHandler};
 pub use retry::RetryHandler;
 
 /// Runs [`SweepDrives`]: a delta run for every enabled drive, and its subscription.

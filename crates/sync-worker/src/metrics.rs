@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 8] = [
+pub const METRICS: [Metric; 9] = [
     Metric {
         name: "sync_runs_total",
         kind: Kind::Counter,
@@ -27,6 +27,12 @@ pub const METRICS: [Metric; 8] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         help: "Documents written, by operation (added, updated, deleted).",
+    },
+    Metric {
+        name: "calendar_events_synced_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Events written, by direction (from_google, to_google) and operation (added, updated, deleted).",
     },
     Metric {
         name: "change_to_database_seconds",

@@ -7,24 +7,36 @@ use chassis::service::Service;
 use job_runtime::{Handlers, Host, Runtime};
 use store::Store;
 
-use crate::config::{DocumentsConfig, WorkerConfig};
+use crate::calendar::{Google, PullHandler, PushHandler, WatchHandler};
+use crate::config::{CalendarConfig, DocumentsConfig, WorkerConfig};
 use crate::connector::Connector;
 use crate::documents::{Documents, EnsureSubscription, SyncAoHandler, SyncDriveHandler};
 use crate::housekeeping::{CleanExpiredChannelsHandler, CleanQueueHandler, RenewChannelsHandler};
-use crate::maintenance::{PurgeHandler, RetryHandler, SweepHandler};
+use crate::maintenance::{
+    PurgeHandler, PushCalendarsHandler, RetryHandler, SweepCalendarsHandler, SweepHandler,
+};
 
 /// Every handler of the worker. Needs a runtime, since the connector's channel lives on it.
 ///
 /// # Errors
-/// When `GRAPH_CONNECTOR_URL` is not an address.
-pub fn handlers(config: &DocumentsConfig) -> Result<Handlers, chassis::grpc::ChannelError> {
+/// When `GRAPH_CONNECTOR_URL` or `GCAL_CONNECTOR_URL` is not an address.
+pub fn handlers(
+    config: &DocumentsConfig,
+    calendars: &CalendarConfig,
+) -> Result<Handlers, chassis::grpc::ChannelError> {
     let connector = Connector::new(chassis::grpc::channel(&config.connector_url)?);
     let documents = Documents { config: config.clone(), connector };
+    let google = Google::new(chassis::grpc::channel(&calendars.connector_url)?);
     Ok(Handlers::new()
         .with(SyncDriveHandler(documents.clone()))
         .with(SyncAoHandler(documents.clone()))
         .with(EnsureSubscription(documents))
+        .with(PullHandler(google.clone()))
+        .with(PushHandler(google.clone()))
+        .with(WatchHandler { google, realtime: config.realtime })
         .with(SweepHandler)
+        .with(SweepCalendarsHandler)
+        .with(PushCalendarsHandler)
         .with(PurgeHandler)
         .with(RetryHandler)
         .with(CleanQueueHandler)
@@ -41,7 +53,7 @@ pub async fn start(service: Service<WorkerConfig>) -> Result<(), Box<dyn Error +
     chassis::metrics::describe(&crate::metrics::METRICS);
     let store = Store::new(&config.database, "sync-worker")?;
     let broker = Broker::new(&config.broker, "sync-worker", &health, &tasks, &shutdown);
-    let handlers = handlers(&config.documents)?;
+    let handlers = handlers(&config.documents, &config.calendars)?;
     Runtime::start(config.runtime, store, &broker, handlers, Host { tasks, shutdown, health });
     Ok(())
 }

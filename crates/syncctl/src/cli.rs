@@ -50,6 +50,12 @@ pub enum Command {
         #[command(subcommand)]
         command: WebhooksCommand,
     },
+    /// Connected calendars
+    Calendar {
+        /// What to do with them
+        #[command(subcommand)]
+        command: CalendarCommand,
+    },
     /// The cache of provider metadata
     Cache {
         /// What to do with it
@@ -168,6 +174,34 @@ pub enum SchedulesCommand {
 pub enum WebhooksCommand {
     /// List subscriptions with their expiry
     List,
+    /// Renew those that end soon, ask for those that are missing
+    Renew {
+        /// Those that end within this many hours
+        #[arg(long, default_value_t = 36, value_parser = clap::value_parser!(i32).range(1..=1000))]
+        within_hours: i32,
+    },
+    /// Forget those that ended
+    Cleanup {
+        /// Days since the end
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(0..=1000))]
+        days: i32,
+    },
+}
+
+/// Commands of `calendar`.
+#[derive(Debug, Subcommand)]
+pub enum CalendarCommand {
+    /// List connected calendars with their state
+    Connections,
+    /// Bring a calendar, or all of them, up to date now, both ways
+    Sync {
+        /// One connection (see `calendar connections`); all active ones when left out
+        #[arg(long)]
+        connection: Option<Uuid>,
+        /// Read the whole calendar anew
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 /// Commands of `cache`.

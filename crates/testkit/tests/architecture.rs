@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// Every crate and its layer; an edge must point to a lower one (docs/ARCHITECTURE.md).
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 21] = [
     ("domain", 0),
     ("contracts", 1),
     ("chassis", 2),
@@ -18,25 +18,29 @@ const LAYERS: [(&str, u8); 18] = [
     ("broker", 4),
     ("cache", 4),
     ("graph-client", 4),
+    ("gcal-client", 4),
     ("job-runtime", 5),
     ("scheduler", 6),
     ("graph-connector", 6),
+    ("gcal-connector", 6),
     ("webhook-ingress", 6),
     ("sync-worker", 6),
     ("api", 6),
     ("syncctl", 6),
     ("emulator", DEVELOPMENT),
+    ("simulation", DEVELOPMENT),
     ("testkit", DEVELOPMENT),
 ];
 /// Crates that no product crate may use.
 const DEVELOPMENT: u8 = 7;
 /// The one crate that names a third-party system.
-const OWNERS: [(&str, &str); 7] = [
+const OWNERS: [(&str, &str); 8] = [
     ("lapin", "broker"),
     ("sqlx", "store"),
     ("redis", "cache"),
     ("deadpool-redis", "cache"),
     ("reqwest", "outbound"),
+    ("aws-lc-rs", "outbound"),
     ("backoff", "chassis"),
     ("jsonwebtoken", "web"),
 ];

@@ -13,6 +13,7 @@ use web::problem::Problem;
 use web::rate::RateLimiter;
 
 use crate::accept::{Tally, accept};
+use crate::google::GoogleDoor;
 use crate::handshake::{echo, token, token_in};
 use crate::metrics::count;
 use crate::notification::{DeliveryFault, read};
@@ -30,12 +31,14 @@ pub struct Door {
     store: Store,
     realtime: bool,
     strangers: RateLimiter,
+    pub(crate) google: GoogleDoor,
 }
 
 impl Door {
     /// A door in front of a database; with `realtime` off, notifications are acknowledged and cause nothing.
     pub fn new(store: Store, realtime: bool) -> Self {
-        Self { store, realtime, strangers: RateLimiter::per_minute(STRANGERS_PER_MINUTE) }
+        let google = GoogleDoor::new(store.clone(), realtime);
+        Self { store, realtime, strangers: RateLimiter::per_minute(STRANGERS_PER_MINUTE), google }
     }
 
     /// Answers one request.

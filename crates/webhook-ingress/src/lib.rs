@@ -1,11 +1,13 @@
-//! The public door: Microsoft Graph's validation handshake, notifications and lifecycle events.
+//! The public door: Microsoft Graph's validation handshake, notifications and lifecycle events, and the messages of
+//! Google's push channels.
 //!
 //! A notification is a hint that something changed. It is judged, and what it causes is committed, before the
-//! 202 goes out; what changed is read later, from the provider.
+//! answer goes out; what changed is read later, from the provider.
 
 mod accept;
 mod config;
 mod door;
+mod google;
 mod handshake;
 mod judge;
 mod metrics;
@@ -15,9 +17,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 use chassis::health::Need;
 use chassis::service::{BoxError, Service, ServiceInfo};
+use http::HeaderMap;
 use store::Store;
 use tokio::net::TcpListener;
 use web::kit::{KitConfig, layers};
@@ -55,7 +58,10 @@ async fn start(service: Service<IngressConfig>) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The paths of CONTRACT for Microsoft Graph, with the layers of the kit around them.
+/// APIs-Google respects it: a Disallow would end every push channel.
+const ROBOTS: &str = "User-agent: *\nAllow: /\n";
+
+/// The paths of CONTRACT, with the layers of the kit around them.
 pub fn router(door: &Door, kit: KitConfig) -> Router {
     chassis::metrics::describe(&metrics::METRICS);
     let mut router = Router::new();
@@ -73,5 +79,13 @@ pub fn router(door: &Door, kit: KitConfig) -> Router {
         };
         router = router.route(path, post(at_door.clone()).get(at_door));
     }
+    let door = door.clone();
+    let at_google = move |headers: HeaderMap| {
+        let door = door.clone();
+        async move { door.google.knock(&headers).await }
+    };
+    router = router
+        .route("/api/webhooks/google-calendar", post(at_google))
+        .route("/robots.txt", get(async || ROBOTS));
     layers(router, kit)
 }

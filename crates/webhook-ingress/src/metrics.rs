@@ -8,7 +8,7 @@ pub const METRICS: [Metric; 2] = [
         name: "webhook_notifications_total",
         kind: Kind::Counter,
         unit: Unit::Count,
-        help: "Notifications by source and result: accepted, coalesced, unknown, refused, malformed, ignored.",
+        help: "Notifications by source and result: accepted, coalesced, unknown, refused, malformed, ignored, sync.",
     },
     Metric {
         name: "webhook_ack_duration_seconds",

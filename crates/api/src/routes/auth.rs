@@ -15,7 +15,8 @@ use crate::state::ApiState;
 /// Credentials at the providers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuthHealth {
-    /// `healthy`, `degraded` (permissions are missing, or the connector is away), `unhealthy`.
+    /// `healthy`, `degraded` (permissions are missing, an account has to be connected again, or Microsoft's connector
+    /// is away), `unhealthy`.
     status: &'static str,
     providers: Providers,
 }
@@ -23,6 +24,20 @@ pub struct AuthHealth {
 #[derive(Debug, Serialize, ToSchema)]
 struct Providers {
     microsoft: ProviderAuth,
+    google: GoogleAuth,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct GoogleAuth {
+    /// Null while the connector is away.
+    configured: Option<bool>,
+    /// Environment variables that are not set.
+    missing: Vec<String>,
+    /// The organization's accounts whose grant stands.
+    active_accounts: i64,
+    /// Those that somebody has to connect again.
+    reauth_required: i64,
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,8 +62,25 @@ struct ProviderAuth {
 #[utoipa::path(get, path = "/api/auth/health", tag = "providers", responses(
     (status = 200, description = "State of the credentials", body = AuthHealth),
 ))]
-pub async fn health(State(state): State<ApiState>, Viewer(_claims): Viewer) -> Json<AuthHealth> {
-    let (status, microsoft) = match state.connector.status().await {
+pub async fn health(State(state): State<ApiState>, Viewer(claims): Viewer) -> Json<AuthHealth> {
+    let (microsoft, google) = tokio::join!(state.connector.status(), state.google.status(Some(claims.org)));
+    let google = match google {
+        Ok(status) => GoogleAuth {
+            configured: Some(status.configured),
+            missing: status.missing,
+            active_accounts: status.active_accounts,
+            reauth_required: status.reauth_accounts,
+            error: None,
+        },
+        Err(error) => GoogleAuth {
+            configured: None,
+            missing: Vec::new(),
+            active_accounts: 0,
+            reauth_required: 0,
+            error: Some(error.to_string()),
+        },
+    };
+    let (status, microsoft) = match microsoft {
         Ok(status) => (verdict(&status), provider(status)),
         Err(error) => {
             let away = ProviderAuth {
@@ -64,7 +96,8 @@ pub async fn health(State(state): State<ApiState>, Viewer(_claims): Viewer) -> J
             ("degraded", away)
         }
     };
-    Json(AuthHealth { status, providers: Providers { microsoft } })
+    let status = if status == "healthy" && google.reauth_required > 0 { "degraded" } else { status };
+    Json(AuthHealth { status, providers: Providers { microsoft, google } })
 }
 
 fn verdict(status: &GetStatusReply) -> &'static str {

@@ -3,11 +3,15 @@
 mod aos;
 mod auth;
 mod cache;
+mod calendar_sync;
+mod connections;
 mod documents;
 mod drives;
+mod events;
 mod health;
 mod jobs;
 mod metrics;
+mod oauth;
 mod queue;
 mod schedules;
 mod sync;
@@ -39,9 +43,16 @@ pub fn all() -> OpenApiRouter<ApiState> {
         .routes(routes!(documents::list))
         .routes(routes!(drives::list))
         .routes(routes!(drives::put))
+        .merge(events::routes())
+        .routes(routes!(calendar_sync::sync))
         .routes(routes!(webhooks::list))
+        .routes(routes!(webhooks::renew))
+        .routes(routes!(webhooks::cleanup))
         .routes(routes!(auth::health))
         .routes(routes!(auth::login_microsoft))
+        .routes(routes!(oauth::start))
+        .routes(routes!(oauth::callback))
+        .merge(connections::routes())
         .routes(routes!(cache::clear))
         .routes(routes!(metrics::queue))
         .routes(routes!(metrics::sync))

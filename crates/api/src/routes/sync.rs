@@ -2,6 +2,7 @@
 
 mod ao;
 mod config;
+mod conflicts;
 mod failures;
 mod health;
 mod history;
@@ -50,6 +51,8 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(parked::approve))
         .routes(routes!(parked::reject))
         .routes(routes!(failures::list))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::resolve))
 }
 
 /// A run of one drive that a person waits for. `purpose` keeps it from coalescing with a run that would do

@@ -320,6 +320,9 @@ pub struct ProviderFault {
     /// Where a 410 sends us; empty when it names no place.
     #[prost(string, tag = "8")]
     pub resync_location: ::prost::alloc::string::String,
+    /// The answer's body, at most 8 KiB of it, for whoever has to find out.
+    #[prost(string, tag = "9")]
+    pub body: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -386,6 +389,18 @@ pub enum FaultKind {
     TryLater = 10,
     /// 423: the site is archived or locked; a person must unlock it.
     Locked = 11,
+    /// 409: the identifier is taken, perhaps by something deleted.
+    Duplicate = 12,
+    /// 412: somebody changed it since.
+    Precondition = 13,
+    /// 410 of a thing, not of a cursor: it was deleted before.
+    Deleted = 14,
+    /// A write without a usable answer: it may have landed. Look, do not repeat.
+    Ambiguous = 15,
+    /// The account takes no writes for retry_after_ms, hours mostly; calls before that lengthen it.
+    Quota = 16,
+    /// This resource cannot be watched.
+    NotSupported = 17,
 }
 impl FaultKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -406,6 +421,12 @@ impl FaultKind {
             Self::Refused => "FAULT_KIND_REFUSED",
             Self::TryLater => "FAULT_KIND_TRY_LATER",
             Self::Locked => "FAULT_KIND_LOCKED",
+            Self::Duplicate => "FAULT_KIND_DUPLICATE",
+            Self::Precondition => "FAULT_KIND_PRECONDITION",
+            Self::Deleted => "FAULT_KIND_DELETED",
+            Self::Ambiguous => "FAULT_KIND_AMBIGUOUS",
+            Self::Quota => "FAULT_KIND_QUOTA",
+            Self::NotSupported => "FAULT_KIND_NOT_SUPPORTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -423,6 +444,12 @@ impl FaultKind {
             "FAULT_KIND_REFUSED" => Some(Self::Refused),
             "FAULT_KIND_TRY_LATER" => Some(Self::TryLater),
             "FAULT_KIND_LOCKED" => Some(Self::Locked),
+            "FAULT_KIND_DUPLICATE" => Some(Self::Duplicate),
+            "FAULT_KIND_PRECONDITION" => Some(Self::Precondition),
+            "FAULT_KIND_DELETED" => Some(Self::Deleted),
+            "FAULT_KIND_AMBIGUOUS" => Some(Self::Ambiguous),
+            "FAULT_KIND_QUOTA" => Some(Self::Quota),
+            "FAULT_KIND_NOT_SUPPORTED" => Some(Self::NotSupported),
             _ => None,
         }
     }

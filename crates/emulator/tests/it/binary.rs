@@ -16,7 +16,7 @@ async fn the_binary_serves_the_demo_folder_and_ends_on_sigterm() {
         assert!(output.status.success() && text.trim_end().ends_with(expected), "{text}");
     }
     let mut child = Command::new(EMULATOR)
-        .args(["--microsoft", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+        .args(["--microsoft", "127.0.0.1:0", "--google", "127.0.0.1:0", "--control", "127.0.0.1:0"])
         .args(["--folder-drive", &format!("b!demo={}", dir.0.display()), "--generated-drive", "big=7:1000"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -44,7 +44,7 @@ async fn a_busy_address_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = Command::new(EMULATOR)
-        .args(["--microsoft", &address, "--control", "127.0.0.1:0"])
+        .args(["--microsoft", &address, "--google", "127.0.0.1:0", "--control", "127.0.0.1:0"])
         .output()
         .await
         .unwrap();

@@ -17,7 +17,7 @@ use domain::time::SharedClock;
 use graph_client::GraphClient;
 use outbound::Url;
 use outbound::http::HttpClient;
-use outbound::provider::{ProviderClient, ProviderSettings, ServiceBreaker};
+use outbound::provider::{ProviderClient, ProviderSettings, Reading, ServiceBreaker};
 use outbound::throttle::{FenceKey, Gate, LaneRules, LayeredFence};
 use outbound::token::{EntraConfig, EntraTokens};
 
@@ -90,7 +90,7 @@ fn client(login: &Url, base: Url) -> GraphClient {
         tokens,
         Gate::new(fence, key, LaneRules::default(), Duration::from_secs(1)),
         ServiceBreaker::new("OneDrive", BreakerConfig::ONEDRIVE, clock.clone()),
-        ProviderSettings { requests_metric: "graph_requests_total", retry },
+        ProviderSettings { requests_metric: "graph_requests_total", retry, read: Reading::microsoft },
         clock,
     );
     GraphClient::new(Arc::new(provider), base)

@@ -15,10 +15,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
-use super::{Call, CallError, ServerSkew, ServiceBreaker, challenge};
+use super::{Call, CallError, Reading, ServerSkew, ServiceBreaker, challenge};
 use crate::http::{Connection, HttpClient, HttpError, Request, Response};
-use crate::throttle::Gate;
-use crate::token::{EntraTokens, TokenError};
+use crate::throttle::{Gate, Pass, Throttled};
+use crate::token::{EntraTokens, TokenError, TokenSource};
 
 /// The shortest silence after a 429 or 509 that names none.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
@@ -30,19 +30,29 @@ pub struct ProviderSettings {
     pub requests_metric: &'static str,
     /// Attempts and their delays.
     pub retry: RetryPolicy,
+    /// What its answers mean.
+    pub read: fn(&Response) -> Reading,
 }
 
 /// A client that keeps a provider's rules. One for each credential and workload, shared by all callers.
 #[derive(Debug)]
-pub struct ProviderClient {
+pub struct ProviderClient<T: ?Sized = EntraTokens> {
     http: Arc<HttpClient>,
-    tokens: Arc<EntraTokens>,
+    tokens: Arc<T>,
     gate: Gate,
-    breaker: ServiceBreaker,
+    /// Budgets that this client shares with others; entered before its own.
+    outer: Vec<Arc<Gate>>,
+    breaker: Arc<ServiceBreaker>,
     settings: ProviderSettings,
     clock: SharedClock,
     skew: ServerSkew,
     rng: Mutex<StdRng>,
+}
+
+/// The right to make one call, from every gate.
+struct Passes {
+    own: Option<Pass>,
+    outer: Vec<(Arc<Gate>, Pass)>,
 }
 
 /// What one attempt came to.
@@ -73,22 +83,31 @@ impl From<Failure> for Result<Response, CallError> {
     }
 }
 
-impl ProviderClient {
+impl<T: TokenSource + ?Sized> ProviderClient<T> {
     /// Puts a client together.
     pub fn new(
         http: Arc<HttpClient>,
-        tokens: Arc<EntraTokens>,
+        tokens: Arc<T>,
         gate: Gate,
-        breaker: ServiceBreaker,
+        breaker: impl Into<Arc<ServiceBreaker>>,
         settings: ProviderSettings,
         clock: SharedClock,
     ) -> Self {
         let rng = Mutex::new(StdRng::from_seed(random_bytes::<32>()));
-        Self { http, tokens, gate, breaker, settings, clock, skew: ServerSkew::default(), rng }
+        let breaker = breaker.into();
+        let (outer, skew) = (Vec::new(), ServerSkew::default());
+        Self { http, tokens, gate, outer, breaker, settings, clock, skew, rng }
+    }
+
+    /// Draws on these budgets too, which other clients share.
+    #[must_use]
+    pub fn behind(mut self, outer: Vec<Arc<Gate>>) -> Self {
+        self.outer = outer;
+        self
     }
 
     /// The token source.
-    pub fn tokens(&self) -> &EntraTokens {
+    pub fn tokens(&self) -> &T {
         &self.tokens
     }
 
@@ -198,8 +217,8 @@ impl ProviderClient {
             }
             Err(error) => return Err(CallError::Token(error)),
         };
-        let pass = match self.gate.enter(call.cost, patience).await {
-            Ok(pass) => pass,
+        let passes = match self.enter(call.cost, patience).await {
+            Ok(passes) => passes,
             Err(throttled) => {
                 return Err(CallError::Throttled { retry_after: throttled.retry_after, response: None });
             }
@@ -209,7 +228,7 @@ impl ProviderClient {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                self.gate.leave(pass, None).await;
+                self.leave(passes, None).await;
                 guard.done(Outcome::Failure);
                 let again = error.is_transient() && (call.idempotent || error.certainly_not_processed());
                 return if again {
@@ -219,28 +238,68 @@ impl ProviderClient {
                 };
             }
         };
-        let status = response.status.as_u16();
-        let asked = response.header("retry-after");
-        if status == 429 || status == 509 || (status == 503 && asked.is_some()) {
-            let wait = self.silence(asked, failures + 1);
-            self.gate.leave(pass, Some(wait)).await;
+        let reading = (self.settings.read)(&response);
+        if reading == Reading::Throttled {
+            let wait = self.silence(response.header("retry-after"), failures + 1);
+            self.leave(passes, Some(wait)).await;
             guard.done(Outcome::Throttled);
             return Ok(Attempt::Throttled { response, wait });
         }
-        self.gate.leave(pass, None).await;
-        if status == 401 {
-            guard.done(Outcome::Success);
-            self.tokens.discard(&token, challenge::claims(&response));
-            return Ok(Attempt::Unauthorized(response));
+        self.leave(passes, None).await;
+        match reading {
+            Reading::Unauthorized => {
+                guard.done(Outcome::Success);
+                self.tokens.discard(&token, challenge::claims(&response));
+                Ok(Attempt::Unauthorized(response))
+            }
+            Reading::ServerFault { again } => {
+                guard.done(Outcome::Failure);
+                if !again || !call.idempotent {
+                    return Ok(Attempt::Answer(response));
+                }
+                let unwell = response.status.as_u16() == 503;
+                let connection = if unwell { Connection::New } else { Connection::Pooled };
+                Ok(Attempt::Again { failure: Failure::Answer(response), connection })
+            }
+            Reading::Answer | Reading::Throttled => {
+                guard.done(Outcome::Success);
+                Ok(Attempt::Answer(response))
+            }
         }
-        let server_fault = status == 408 || response.status.is_server_error();
-        guard.done(if server_fault { Outcome::Failure } else { Outcome::Success });
-        // 501, 505 and 507 say the same next time.
-        if server_fault && call.idempotent && !matches!(status, 501 | 505 | 507) {
-            let connection = if status == 503 { Connection::New } else { Connection::Pooled };
-            return Ok(Attempt::Again { failure: Failure::Answer(response), connection });
+    }
+
+    /// Enters every gate, the shared ones first.
+    async fn enter(&self, cost: u32, patience: Duration) -> Result<Passes, Throttled> {
+        let mut passes = Passes { own: None, outer: Vec::with_capacity(self.outer.len()) };
+        for gate in &self.outer {
+            match gate.enter(cost, patience).await {
+                Ok(pass) => passes.outer.push((Arc::clone(gate), pass)),
+                Err(throttled) => {
+                    self.leave(passes, None).await;
+                    return Err(throttled);
+                }
+            }
         }
-        Ok(Attempt::Answer(response))
+        match self.gate.enter(cost, patience).await {
+            Ok(pass) => {
+                passes.own = Some(pass);
+                Ok(passes)
+            }
+            Err(throttled) => {
+                self.leave(passes, None).await;
+                Err(throttled)
+            }
+        }
+    }
+
+    /// Leaves every gate; a silence closes the client's own.
+    async fn leave(&self, passes: Passes, silence: Option<Duration>) {
+        if let Some(pass) = passes.own {
+            self.gate.leave(pass, silence).await;
+        }
+        for (gate, pass) in passes.outer {
+            gate.leave(pass, None).await;
+        }
     }
 
     async fn send(&self, call: &Call, request: Request, token: &Secret) -> Result<Response, HttpError> {

@@ -15,6 +15,9 @@ pub struct LaneRules {
     /// Budget in the provider's units a minute; 0 = unlimited. Halved by each window, recovers by a tenth of the
     /// full budget a minute: other applications draw on the same budget (pain 23).
     pub units_per_minute: u32,
+    /// Units that may be used at once; 0 = a minute's. Where the provider counts over a sliding window, this and
+    /// `units_per_minute` together must stay below the window's limit.
+    pub burst: u32,
     /// How long after a window calls go one at a time, over all replicas, so that only one of them meets the next.
     pub caution: Duration,
     /// Life of the slot, should its holder die.
@@ -25,9 +28,17 @@ impl Default for LaneRules {
     fn default() -> Self {
         Self {
             units_per_minute: domain::throttle::SHAREPOINT_UNITS_PER_MINUTE,
+            burst: 0,
             caution: Duration::from_secs(30),
             slot_life: Duration::from_secs(5),
         }
+    }
+}
+
+impl LaneRules {
+    /// The most that the budget holds.
+    pub fn capacity(&self) -> u32 {
+        if self.burst == 0 { self.units_per_minute } else { self.burst }
     }
 }
 
@@ -85,7 +96,8 @@ impl Lane {
     /// A lane that was never throttled, its budget full.
     pub fn new(now: DateTime<Utc>, rules: &LaneRules) -> Self {
         let full = f64::from(rules.units_per_minute);
-        Self { window: ThrottleWindow::default(), slot: None, level: full, rate: full, updated_at: now }
+        let level = f64::from(rules.capacity());
+        Self { window: ThrottleWindow::default(), slot: None, level, rate: full, updated_at: now }
     }
 
     /// Decides about one call.
@@ -137,7 +149,7 @@ impl Lane {
             return None;
         }
         self.refill(now, rules);
-        let cost = f64::from(cost).min(f64::from(rules.units_per_minute));
+        let cost = f64::from(cost).min(f64::from(rules.capacity()));
         if self.level >= cost {
             self.level -= cost;
             return None;
@@ -149,7 +161,7 @@ impl Lane {
     fn refill(&mut self, now: DateTime<Utc>, rules: &LaneRules) {
         let full = f64::from(rules.units_per_minute);
         let minutes = elapsed(self.updated_at, now).as_secs_f64() / 60.0;
-        self.level = (self.level + minutes * self.rate).min(full);
+        self.level = (self.level + minutes * self.rate).min(f64::from(rules.capacity()));
         self.rate = (self.rate + minutes * full / 10.0).min(full);
         self.updated_at = self.updated_at.max(now);
     }
@@ -222,6 +234,22 @@ mod tests {
         assert!(lane.rate >= 25.0, "never below the floor: {}", lane.rate);
         lane.refill(at(1_000_000 + 600_000), &rules);
         assert!((lane.rate - 100.0).abs() < 1e-6, "recovered: {}", lane.rate);
+    }
+
+    #[test]
+    fn a_burst_keeps_a_sliding_window() {
+        let rules = LaneRules { units_per_minute: 540, burst: 60, ..LaneRules::default() };
+        let mut lane = Lane::new(at(0), &rules);
+        let (mut now, mut granted) = (0, Vec::new());
+        while now < 180_000 {
+            match lane.admit(at(now), &ask("a"), &rules) {
+                Admission::Go { .. } => granted.push(now),
+                Admission::Wait { wait, .. } => now += i64::try_from(wait.as_millis()).expect("short").max(1),
+            }
+        }
+        let most =
+            granted.iter().map(|from| granted.iter().filter(|t| (*from..from + 60_000).contains(*t)).count());
+        assert!(most.max().is_some_and(|most| (590..=600).contains(&most)), "{} calls", granted.len());
     }
 
     #[test]

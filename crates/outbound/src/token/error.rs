@@ -6,13 +6,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The credential is not configured.
-    #[error("Microsoft credential is not configured: set {}", .missing.join(", "))]
+    #[error("the credential is not configured: set {}", .missing.join(", "))]
     NotConfigured {
         /// Variables to set.
         missing: Vec<String>,
     },
-    /// Entra refused the credential; a person has to act.
-    #[error("Microsoft identity refused the credential ({code}): {message}; {advice}")]
+    /// The provider refused the credential; a person has to act.
+    #[error("the identity provider refused the credential ({code}): {message}; {advice}")]
     Refused {
         /// Such as `AADSTS7000222`.
         code: String,
@@ -21,14 +21,22 @@ pub enum TokenError {
         /// What to do.
         advice: String,
     },
-    /// Entra asks for silence.
-    #[error("Microsoft identity throttles, next attempt in {} s", .retry_after.as_secs())]
+    /// The grant of an account ended (revoked, expired): a person has to connect the account again.
+    #[error("the provider ended the account's grant ({code}): {message}; connect the account again")]
+    GrantEnded {
+        /// Such as `invalid_grant`.
+        code: String,
+        /// The provider's words, or ours.
+        message: String,
+    },
+    /// The identity provider asks for silence.
+    #[error("the identity provider throttles, next attempt in {} s", .retry_after.as_secs())]
     Throttled {
         /// The earliest next attempt.
         retry_after: Duration,
     },
     /// No usable answer; trying again may help.
-    #[error("Microsoft identity is not available: {reason}")]
+    #[error("the identity provider is not available: {reason}")]
     Unavailable {
         /// What happened.
         reason: String,
@@ -40,7 +48,7 @@ impl TokenError {
     pub fn code(&self) -> &str {
         match self {
             Self::NotConfigured { .. } => "notConfigured",
-            Self::Refused { code, .. } => code,
+            Self::Refused { code, .. } | Self::GrantEnded { code, .. } => code,
             Self::Throttled { .. } => "tokenThrottled",
             Self::Unavailable { .. } => "tokenUnavailable",
         }

@@ -33,6 +33,30 @@ pub struct TokenStatus {
     pub active_secret: &'static str,
 }
 
+/// Where a [`crate::provider::ProviderClient`] gets the tokens of its account.
+#[async_trait::async_trait]
+pub trait TokenSource: Send + Sync + std::fmt::Debug {
+    /// A token that works now.
+    ///
+    /// # Errors
+    /// [`TokenError`] when there is no usable token and none can be had.
+    async fn bearer(&self) -> Result<Secret, TokenError>;
+
+    /// Forgets `token`, which the provider refused. `claims` is what a challenge asks the next token to answer.
+    fn discard(&self, token: &Secret, claims: Option<String>);
+}
+
+#[async_trait::async_trait]
+impl TokenSource for EntraTokens {
+    async fn bearer(&self) -> Result<Secret, TokenError> {
+        EntraTokens::bearer(self).await
+    }
+
+    fn discard(&self, token: &Secret, claims: Option<String>) {
+        EntraTokens::discard(self, token, claims);
+    }
+}
+
 /// Tokens by client credentials.
 #[derive(Debug)]
 pub struct EntraTokens {

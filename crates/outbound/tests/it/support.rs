@@ -18,7 +18,7 @@ use domain::retry::RetryPolicy;
 use domain::time::SharedClock;
 use outbound::Url;
 use outbound::http::HttpClient;
-use outbound::provider::{ProviderClient, ProviderSettings, ServiceBreaker};
+use outbound::provider::{ProviderClient, ProviderSettings, Reading, ServiceBreaker};
 use outbound::throttle::{FenceKey, FenceStore, Gate, LaneRules, LayeredFence};
 use outbound::token::{EntraConfig, EntraTokens};
 
@@ -128,7 +128,7 @@ pub fn client(
         Arc::new(tokens),
         Gate::new(fence, key, LaneRules::default(), max_wait),
         ServiceBreaker::new("OneDrive", breaker, clock()),
-        ProviderSettings { requests_metric: "graph_requests_total", retry: RETRY },
+        ProviderSettings { requests_metric: "graph_requests_total", retry: RETRY, read: Reading::microsoft },
         clock(),
     )
 }

@@ -1,7 +1,8 @@
 //! The job that an occurrence enqueues.
 
 use contracts::jobs::{
-    CleanExpiredChannels, CleanQueue, JobPayload, PayloadError, PurgeFinished, RenewChannels, SweepDrives,
+    CleanExpiredChannels, CleanQueue, JobPayload, PayloadError, PurgeFinished, PushCalendars, RenewChannels,
+    SweepCalendars, SweepDrives,
 };
 
 use super::Schedule;
@@ -19,6 +20,8 @@ pub fn job_of(schedule: &Schedule, requested_by: &str) -> Result<std::result::Re
         CleanQueue::KIND => typed::<CleanQueue>(schedule, requested_by),
         RenewChannels::KIND => typed::<RenewChannels>(schedule, requested_by),
         CleanExpiredChannels::KIND => typed::<CleanExpiredChannels>(schedule, requested_by),
+        SweepCalendars::KIND => typed::<SweepCalendars>(schedule, requested_by),
+        PushCalendars::KIND => typed::<PushCalendars>(schedule, requested_by),
         other => Ok(Err(PayloadError::UnknownKind { kind: other.to_owned() })),
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod cache;
+mod calendar;
 mod check_config;
 mod migrate;
 mod organization;
@@ -14,7 +15,7 @@ mod webhooks;
 use chassis::config::Env;
 use uuid::Uuid;
 
-use crate::cli::{CacheCommand, Cli, Command, SchedulesCommand, WebhooksCommand};
+use crate::cli::{CacheCommand, CalendarCommand, Cli, Command, SchedulesCommand, WebhooksCommand};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -41,6 +42,16 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
             schedules::trigger(name, env).await
         }
         Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,
+        Command::Webhooks { command: WebhooksCommand::Renew { within_hours } } => {
+            webhooks::renew(*within_hours, env).await
+        }
+        Command::Webhooks { command: WebhooksCommand::Cleanup { days } } => {
+            webhooks::cleanup(*days, env).await
+        }
+        Command::Calendar { command: CalendarCommand::Connections } => calendar::connections(env).await,
+        Command::Calendar { command: CalendarCommand::Sync { connection, full } } => {
+            calendar::sync(*connection, *full, env).await
+        }
         Command::Cache { command: CacheCommand::Flush { scope } } => {
             cache::flush(scope.as_deref(), env).await
         }

@@ -1,9 +1,10 @@
-//! `syncctl webhooks list`
+//! `syncctl webhooks`
 
 use chassis::config::Env;
+use serde_json::json;
 
 use crate::error::CliError;
-use crate::output::{Output, table};
+use crate::output::{Output, lines, table};
 use crate::rest::Rest;
 
 pub async fn list(env: Env) -> Result<Output, CliError> {
@@ -11,5 +12,21 @@ pub async fn list(env: Env) -> Result<Output, CliError> {
     let rows = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let columns = ["provider", "resource_type", "resource_id", "state", "expires_at", "last_notification_at"];
     let text = if rows.is_empty() { "no subscriptions".to_owned() } else { table(rows, &columns) };
+    Ok(Output::new(answer, text))
+}
+
+/// Queues the renewal of those that end soon.
+pub async fn renew(within_hours: i32, env: Env) -> Result<Output, CliError> {
+    let body = json!({ "within_hours": within_hours });
+    let answer = Rest::from_env(env)?.post(&["api", "webhooks", "renew"], &[], Some(&body)).await?;
+    let text = lines(&json!({ "drives": answer["drives"], "calendars": answer["calendars"] }));
+    Ok(Output::new(answer, text))
+}
+
+/// Forgets those that ended.
+pub async fn cleanup(days: i32, env: Env) -> Result<Output, CliError> {
+    let body = json!({ "days": days });
+    let answer = Rest::from_env(env)?.post(&["api", "webhooks", "cleanup"], &[], Some(&body)).await?;
+    let text = lines(&answer);
     Ok(Output::new(answer, text))
 }

@@ -100,6 +100,7 @@ async fn slowest(platform: &Platform) -> Result<String> {
 fn options(stack: Option<&Stack>) -> Options {
     match stack {
         Some(stack) => Options {
+            google: false,
             workers: 2,
             connectors: 1,
             // One that is emptied whenever it is killed.

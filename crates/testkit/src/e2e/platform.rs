@@ -28,6 +28,13 @@ pub const AZURE_CLIENT: &str = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
 /// Its secret.
 pub const AZURE_SECRET: &str = "e2e-secret";
 
+/// Application that the stand-in's Google side knows.
+pub const GOOGLE_CLIENT: &str = "e2e.apps.googleusercontent.com";
+/// Its secret.
+pub const GOOGLE_SECRET: &str = "e2e-google-secret";
+/// The account whose consent is asked for.
+pub const GOOGLE_ACCOUNT: &str = "planner@example.com";
+
 /// Longest start of a service.
 const START: Duration = Duration::from_mins(1);
 
@@ -42,6 +49,8 @@ pub struct Options {
     pub env: BTreeMap<String, String>,
     /// Arguments for the stand-in, such as `--folder-drive`.
     pub emulator: Vec<String>,
+    /// Starts `gcal-connector`, over the stand-in's Google side, whose consent page says yes.
+    pub google: bool,
     /// Superuser URL of PostgreSQL.
     pub postgres: String,
     /// URL of RabbitMQ.
@@ -56,6 +65,7 @@ impl Default for Options {
             connectors: 1,
             env: BTreeMap::new(),
             emulator: Vec::new(),
+            google: false,
             postgres: postgres_url(),
             amqp: amqp_url(),
         }
@@ -67,6 +77,13 @@ impl Options {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With Google Calendar.
+    #[must_use]
+    pub fn google(mut self) -> Self {
+        self.google = true;
         self
     }
 
@@ -97,6 +114,8 @@ pub struct Platform {
     pub graph_url: String,
     /// Base URL of the webhook door.
     pub webhook_url: String,
+    /// Base URL of the stand-in's Google side.
+    pub google_url: String,
     /// Client for plain calls.
     pub http: Arc<HttpClient>,
     /// Folder with the logs.
@@ -148,7 +167,7 @@ impl Platform {
         let broker = broker_config(&options.amqp);
         let mut ports = Ports::take()?;
         let mut address = || ports.address();
-        let (microsoft, control) = (address()?, address()?);
+        let (microsoft, google, control) = (address()?, address()?, address()?);
         let (api, webhook) = (address()?, address()?);
 
         let mut env = fast();
@@ -161,10 +180,21 @@ impl Platform {
             ("WEBHOOK_BASE_URL".to_owned(), format!("http://{webhook}")),
             ("WEBHOOK_INGRESS_HTTP_ADDR".to_owned(), webhook.to_string()),
             ("API_HTTP_ADDR".to_owned(), api.to_string()),
+            ("GOOGLE_CLIENT_ID".to_owned(), GOOGLE_CLIENT.to_owned()),
+            ("GOOGLE_CLIENT_SECRET".to_owned(), GOOGLE_SECRET.to_owned()),
+            ("GOOGLE_REDIRECT_URI".to_owned(), format!("http://{api}/api/oauth/google/callback")),
+            ("GOOGLE_AUTH_URL".to_owned(), format!("http://{google}/o/oauth2/v2/auth")),
+            ("GOOGLE_TOKEN_URL".to_owned(), format!("http://{google}/token")),
+            ("GOOGLE_REVOKE_URL".to_owned(), format!("http://{google}/revoke")),
+            ("GOOGLE_CALENDAR_BASE_URL".to_owned(), format!("http://{google}/calendar/v3")),
         ]);
         env.extend(options.env.clone());
 
-        let mut launches = vec![stand_in(&options, &folder, &microsoft.to_string(), &control.to_string())];
+        let addresses = [microsoft, google, control].map(|address| address.to_string());
+        let mut launches = vec![stand_in(&options, &folder, &addresses)];
+        let gcal = address()?;
+        env.insert("GCAL_CONNECTOR_URL".to_owned(), format!("http://{gcal}"));
+        env.insert("GCAL_CONNECTOR_GRPC_ADDR".to_owned(), gcal.to_string());
         let connectors: Vec<_> = (0..options.connectors.max(1)).map(|_| address()).collect::<Result<_>>()?;
         let mut service = |program: &str, label: String, connector: usize| -> Result<Launch> {
             let admin = address()?;
@@ -184,6 +214,9 @@ impl Platform {
         };
         for program in ["graph-connector", "scheduler", "webhook-ingress", "api"] {
             launches.push(service(program, program.to_owned(), 0)?);
+        }
+        if options.google {
+            launches.push(service("gcal-connector", "gcal-connector".to_owned(), 0)?);
         }
         for n in 1..options.connectors {
             launches.push(service("graph-connector", format!("graph-connector-{}", n + 1), n)?);
@@ -207,6 +240,7 @@ impl Platform {
             api_url,
             graph_url: format!("http://{microsoft}/v1.0"),
             webhook_url: format!("http://{webhook}"),
+            google_url: format!("http://{google}"),
             http,
             folder,
             broker,
@@ -362,11 +396,20 @@ impl Drop for Platform {
     }
 }
 
-fn stand_in(options: &Options, folder: &std::path::Path, microsoft: &str, control: &str) -> Launch {
-    let ready = format!("http://{control}/readyz");
+fn stand_in(options: &Options, folder: &std::path::Path, addresses: &[String; 3]) -> Launch {
+    let [microsoft, google, control] = addresses;
     let fixed = [
         "--microsoft",
         microsoft,
+        "--google",
+        google,
+        "--google-client-id",
+        GOOGLE_CLIENT,
+        "--google-client-secret",
+        GOOGLE_SECRET,
+        "--google-account",
+        GOOGLE_ACCOUNT,
+        "--google-auto-approve",
         "--control",
         control,
         "--tenant",
@@ -381,7 +424,7 @@ fn stand_in(options: &Options, folder: &std::path::Path, microsoft: &str, contro
         label: "emulator".to_owned(),
         args: fixed.iter().map(ToString::to_string).chain(options.emulator.iter().cloned()).collect(),
         env: BTreeMap::from([("LOG_LEVEL".to_owned(), "warn".to_owned())]),
-        ready: Some(ready),
+        ready: Some(format!("http://{control}/readyz")),
         logs: folder.to_owned(),
     }
 }

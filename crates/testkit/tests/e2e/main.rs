@@ -1,6 +1,7 @@
 //! End to end: every service and the stand-in as processes, over the servers of `make test`.
 
 mod aos;
+mod calendar;
 mod campaign;
 mod changes;
 mod faults;

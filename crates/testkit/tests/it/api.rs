@@ -1,5 +1,8 @@
 //! The API's router in process, over a fresh database.
 
+mod calendar;
+mod calendar_conflicts;
+mod connections;
 mod data;
 mod jobs;
 mod provider;
@@ -11,7 +14,7 @@ mod sync;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::api::{ApiState, Connector};
+use ::api::{ApiState, Connector, GoogleConnector};
 use axum::Router;
 use axum::body::Body;
 use chassis::config::SecretSource;
@@ -109,10 +112,17 @@ impl World {
 }
 
 pub fn router(store: &store::Store, connector: &str) -> Router {
+    router_with(store, connector, NOWHERE)
+}
+
+/// As [`router`], with a connector to Google.
+pub fn router_with(store: &store::Store, connector: &str, google: &str) -> Router {
     let clock = Arc::new(SystemClock);
     let secret = SecretSource::fixed(Secret::from(SECRET));
     let authenticator = Authenticator::with_secret(secret, "syncline", "syncline", clock.clone());
-    let state = ApiState::new(store.clone(), Connector::new(connector).expect("an address"), clock);
+    let connector = Connector::new(connector).expect("an address");
+    let google = GoogleConnector::new(google).expect("an address");
+    let state = ApiState::new(store.clone(), connector, google, clock);
     let kit = KitConfig { per_minute: 10_000, ..KitConfig::default() };
     ::api::router(state, kit.authenticated(authenticator))
 }

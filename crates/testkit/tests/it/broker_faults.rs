@@ -104,31 +104,36 @@ async fn a_queue_that_the_server_cannot_serve_harms_no_other_and_is_replaced() {
     let mut other = broker.consumer(Queue::Documents, 5);
     let mut consumer = broker.consumer(Queue::Maintenance, 5);
     healed(&broker, &mut consumer, 1).await;
-    let other = tokio::spawn(async move {
+    let others = async {
         while let Some(delivery) = other.next().await {
             delivery.ack().await;
         }
-    });
+    };
     let queue = broker.topology().queue(Queue::Maintenance);
-    let gone = "{Name, Node} = amqqueue:get_pid(Q), ra:force_delete_server(quorum_queues, {Name, Node})";
-    server.eval(&on_consumers(&queue, gone));
-    consumer.pause().await;
-    let begun = Instant::now();
-    let next = tokio::spawn(async move { consumer.next().await.map(|delivery| (delivery, consumer)) });
-    metered("broker_queues_replaced_total", &[r#"queue="jobs.maintenance""#], 1.0).await;
-    publish(&broker, 2).await;
-    let (delivery, mut consumer) = within("a delivery", next).await.expect("a task").expect("not draining");
-    assert_eq!(delivery.body(), b"2");
-    assert!(delivery.ack().await);
-    println!("a queue without a Raft process after {:?}", begun.elapsed());
-    assert!(meter("broker_queue_faults_total", &[r#"queue="jobs.maintenance""#]) >= 3.0);
-    let lost = meter("consumer_rebuilt_total", &[r#"queue="jobs.documents""#]);
-    assert!(lost <= 1.0, "the others lost their connection once at most: {lost}");
-    healed(&broker, &mut consumer, 3).await;
-    assert_eq!(process.health.snapshot().status, "ready");
-    consumer.pause().await;
+    let story = async {
+        let gone = "{Name, Node} = amqqueue:get_pid(Q), ra:force_delete_server(quorum_queues, {Name, Node})";
+        server.eval(&on_consumers(&queue, gone));
+        consumer.pause().await;
+        let begun = Instant::now();
+        let replaced = async {
+            metered("broker_queues_replaced_total", &[r#"queue="jobs.maintenance""#], 1.0).await;
+            publish(&broker, 2).await;
+        };
+        let (delivery, ()) = tokio::join!(within("a delivery", consumer.next()), replaced);
+        let delivery = delivery.expect("not draining");
+        assert_eq!(delivery.body(), b"2");
+        assert!(delivery.ack().await);
+        println!("a queue without a Raft process after {:?}", begun.elapsed());
+        assert!(meter("broker_queue_faults_total", &[r#"queue="jobs.maintenance""#]) >= 3.0);
+        let lost = meter("consumer_rebuilt_total", &[r#"queue="jobs.documents""#]);
+        assert!(lost <= 1.0, "the others lost their connection once at most: {lost}");
+        healed(&broker, &mut consumer, 3).await;
+        assert_eq!(process.health.snapshot().status, "ready");
+        consumer.pause().await;
+        process.shutdown.begin();
+    };
+    tokio::join!(others, story);
     process.stop().await;
-    other.await.expect("the other consumer ends");
 }
 
 /// The stream of a channel that the server closed yields one error and then hangs.

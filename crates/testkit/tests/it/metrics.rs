@@ -17,6 +17,9 @@ fn all() -> Vec<(&'static str, Vec<Metric>)> {
         ("scheduler", scheduler::METRICS.to_vec()),
         ("webhook-ingress", webhook_ingress::METRICS.to_vec()),
         ("graph-connector", graph_connector::METRICS.to_vec()),
+        ("graph-connector, gcal-connector", outbound::METRICS.to_vec()),
+        ("graph-connector, gcal-connector", cache::METRICS.to_vec()),
+        ("gcal-connector", gcal_connector::METRICS.to_vec()),
     ]
 }
 

@@ -332,7 +332,8 @@ async fn realtime_switched_off_reaches_the_door_and_the_worker() {
         realtime: false,
         batch_items: 200,
     };
-    let worker = rig.worker(sync_worker::handlers(&config).expect("an address"));
+    let calendars = sync_worker::config::CalendarConfig { connector_url: config.connector_url.clone() };
+    let worker = rig.worker(sync_worker::handlers(&config, &calendars).expect("an address"));
     let scheduler = rig.scheduler();
     let ensure = EnsureDriveSubscription { drive_id: "b!d".to_owned() };
     rig.enqueue(NewJob::new(rig.company, &ensure, "test").expect("a payload")).await;
@@ -382,7 +383,9 @@ async fn the_seeds_queries_run_and_say_what_the_runbook_means() {
         names,
         [
             (Some("cleanup-google-calendar-sync-queue"), Some("0 2 * * *")),
+            (Some("process-google-calendar-sync-queue"), Some("*/5 * * * *")),
             (Some("renew-google-calendar-webhooks"), Some("0 3 * * *")),
+            (Some("sync-google-calendar-incremental"), Some("*/15 * * * *")),
         ]
     );
     let four =

@@ -120,6 +120,15 @@ async fn commands_speak_to_the_api() {
     let nobody = ctl(&["schedules", "trigger", "nobody"], &environment).await.expect_err("no such schedule");
     assert_eq!(nobody.code(), 1);
     assert_eq!(ctl(&["webhooks", "list"], &environment).await.expect("a list").text, "no subscriptions");
+    let renewed = ctl(&["webhooks", "renew", "--within-hours", "5"], &environment).await.expect("jobs");
+    assert_eq!((&renewed.json["drives"], &renewed.json["calendars"]), (&json!(1), &json!(0)), "{renewed:?}");
+    assert_eq!(ctl(&["webhooks", "cleanup"], &environment).await.expect("a number").json["removed"], 0);
+    let calendars = ctl(&["calendar", "connections"], &environment).await.expect("a list");
+    assert_eq!(calendars.text, "no calendars are connected");
+    let synced = ctl(&["calendar", "sync", "--full"], &environment).await.expect("jobs");
+    assert_eq!((synced.text.as_str(), &synced.json["jobs"]), ("no active calendars", &json!([])));
+    let unknown = ["calendar", "sync", "--connection", "018f0000-0000-7000-8000-000000000001"];
+    assert_eq!(ctl(&unknown, &environment).await.expect_err("no such connection").code(), 1);
     assert_eq!(ctl(&["cache", "flush"], &environment).await.expect("a flush").json["cleared"], 7);
     assert_eq!(ctl(&["verify-integration"], &environment).await.expect("a verdict").code, 0);
     assert_eq!(ctl(&["queue"], &environment[..1]).await.expect_err("no token").code(), 64);

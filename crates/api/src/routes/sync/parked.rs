@@ -3,10 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use contracts::jobs::{PullCalendar, Trigger, calendar_resource};
+use domain::ids::CompanyId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::jobs::enqueue;
+use store::jobs::{NewJob, enqueue};
 use store::parked::{self, Decision, Parked};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -108,11 +110,29 @@ pub async fn approve(
     call: Call,
 ) -> Answer<Response> {
     let (mut operation, run) = decide(&state, &claims, id, call, true).await?;
-    let job = drive_job(operation.company, &run.resource_id, "approved", &claims.sub, |payload| {
-        payload.approved_removals = Some(run.would_delete);
-    })?;
+    let job = match (run.source.as_str(), run.resource_id.parse()) {
+        ("google_calendar", Ok(connection)) => {
+            calendar_job(operation.company, connection, &run, &claims.sub)?
+        }
+        _ => drive_job(operation.company, &run.resource_id, "approved", &claims.sub, |payload| {
+            payload.approved_removals = Some(run.would_delete);
+        })?,
+    };
     let accepted = Accepted::new(enqueue(operation.tx(), job).await?.id());
     operation.accepted(Some(&accepted.location), &accepted).await
+}
+
+fn calendar_job(company: CompanyId, connection: Uuid, run: &Parked, by: &str) -> store::Result<NewJob> {
+    let pull = PullCalendar {
+        connection_id: connection,
+        trigger: Trigger::Manual,
+        full: false,
+        approved_removals: Some(run.would_delete),
+    };
+    // Not the key of ordinary pulls: one that waits already would not remove anything.
+    Ok(NewJob::new(company, &pull, by)?
+        .dedupe(format!("calendar.pull.approved:{connection}"))
+        .resource(calendar_resource(connection)))
 }
 
 /// Keeps the documents

@@ -18,7 +18,7 @@ use domain::names::name_key;
 use domain::taxonomy::Taxonomy;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use store::jobs::NewJob;
-use sync_worker::config::DocumentsConfig;
+use sync_worker::config::{CalendarConfig, DocumentsConfig};
 use testkit::Rig;
 use testkit::e2e::dice::Dice;
 use testkit::e2e::expected::{Difference, Document, Documents, documents_in};
@@ -46,9 +46,10 @@ async fn any_feed_gives_the_documents_of_the_tree() -> Result<()> {
     let rig = Rig::new().await;
     let connector = Connector::default();
     let connector_url = connector.clone().serve().await?;
+    let calendars = CalendarConfig { connector_url: connector_url.clone() };
     let config =
         DocumentsConfig { connector_url, taxonomy: Taxonomy::default(), realtime: false, batch_items: 200 };
-    let worker = rig.worker(sync_worker::handlers(&config)?);
+    let worker = rig.worker(sync_worker::handlers(&config, &calendars)?);
     let scheduler = rig.scheduler();
     let (rig, connector) = (&rig, &connector);
     stream::iter(first..first + seeds)

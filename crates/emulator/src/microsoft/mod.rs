@@ -1,0 +1,30 @@
+//! The Microsoft half: identity, Graph drives and their notifications.
+
+pub(crate) mod batch;
+pub(crate) mod children;
+pub(crate) mod control_drives;
+pub(crate) mod cursor;
+pub(crate) mod delta;
+pub(crate) mod drive;
+pub(crate) mod errors;
+pub(crate) mod folder;
+pub(crate) mod generated;
+pub(crate) mod graph;
+pub(crate) mod identity;
+pub(crate) mod ids;
+pub(crate) mod item_json;
+pub(crate) mod items;
+pub(crate) mod json;
+pub(crate) mod mutate;
+pub(crate) mod names;
+pub(crate) mod notify;
+pub(crate) mod preauth;
+pub(crate) mod quickxor;
+pub mod seed;
+pub(crate) mod select;
+pub(crate) mod serve;
+pub(crate) mod state_dump;
+pub(crate) mod subscriptions;
+pub(crate) mod target;
+pub(crate) mod tree;
+pub(crate) mod upload;

@@ -1,0 +1,50 @@
+//! The calendar engine converges, and the simulation would notice if it did not.
+
+use std::time::Instant;
+
+use simulation::convergence::{Break, Campaign, Plan, campaign, shrink};
+
+/// Seeds of a campaign: `CONVERGENCE_SEEDS`, or 2,000; the first is `CONVERGENCE_SEED`, or 1.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn passed(name: &str, started: Instant, campaign: &Campaign) {
+    let tally = campaign.tally;
+    println!("{name}: {} runs in {:.1} s, {tally:?}", campaign.runs, started.elapsed().as_secs_f64());
+    if let Some((plan, finding)) = &campaign.failure {
+        let small = shrink(plan);
+        let why = small.run().expect_err("a shrunk plan fails");
+        let story = small.story().join("\n");
+        panic!("{name}: seed {}: {finding}\n{story}\nshrunk to {small:?}\n{why}", plan.seed);
+    }
+}
+
+#[test]
+fn both_sides_agree_after_any_faults() {
+    let started = Instant::now();
+    let found = campaign(number("CONVERGENCE_SEED", 1), number("CONVERGENCE_SEEDS", 2_000), |plan| plan);
+    passed("faults", started, &found);
+    assert!(found.tally.conflicts > 0, "no collision was ever seen");
+}
+
+#[test]
+fn without_faults_every_edit_is_one_write() {
+    let started = Instant::now();
+    let found =
+        campaign(number("CONVERGENCE_SEED", 1), number("CONVERGENCE_SEEDS", 2_000) / 4, Plan::peaceful);
+    passed("peace", started, &found);
+    assert!(found.tally.app_edits > 1_000);
+    assert_eq!(found.tally.writes, found.tally.app_edits, "writes per edit");
+    assert_eq!(found.tally.conflicts, 0);
+}
+
+#[test]
+fn broken_rules_are_caught() {
+    for rule in Break::ALL {
+        let found = campaign(1, 4_000, |plan| plan.broken(rule));
+        let (plan, finding) =
+            found.failure.unwrap_or_else(|| panic!("{rule:?} was not caught in {} runs", found.runs));
+        println!("{rule:?}: caught by seed {} after {} runs: {finding:.120}", plan.seed, found.runs);
+    }
+}
