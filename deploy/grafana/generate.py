@@ -98,7 +98,7 @@ def overview():
             "Processes",
             "Processes of each service that answer Prometheus.",
             "none",
-            ('sum by (job) (up{job=~"api|webhook-ingress|scheduler|graph-connector|gcal-connector|sync-worker"})', "{{job}}"),
+            ('sum by (job) (up{job=~"api|webhook-ingress|scheduler|graph-connector|gcal-connector|sync-worker|audit-retention"})', "{{job}}"),
             width=8,
             height=6,
         ),

@@ -29,6 +29,7 @@ PORTS = {
     "graph-connector": (50051, 9103),
     "gcal-connector": (50052, 9104),
     "sync-worker": (None, 9105),
+    "audit-retention": (None, 9106),
 }
 # Programs whose crate is on its way: named once per run, no fault.
 COMING = {"gcal-connector"}
@@ -271,7 +272,7 @@ class Check:
         labels = item["spec"]["template"]["metadata"]["labels"]
         for variable, edge in (("DATABASE_URL_FILE", "postgres"), ("AMQP_URL_FILE", "rabbitmq"), ("REDIS_URL_FILE", "redis"),
                                ("GRAPH_CONNECTOR_URL", "graph-connector"), ("GCAL_CONNECTOR_URL", "gcal-connector"), ("AZURE_CLIENT_SECRET_FILE", "providers"),
-                               ("GOOGLE_CLIENT_SECRET_FILE", "providers"), ("JWT_JWKS_URL", "token-issuer")):
+                               ("GOOGLE_CLIENT_SECRET_FILE", "providers"), ("JWT_JWKS_URL", "token-issuer"), ("AUDIT_ARCHIVE_URL", "archives")):
             if variable in settings and f"syncline.io/to-{edge}" not in labels:
                 self.fault(item, f"has {variable}, but not the label syncline.io/to-{edge}")
 

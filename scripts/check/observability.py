@@ -162,7 +162,8 @@ def check_commands():
     routes = [re.sub(r"\{\w+\}", r"[^/]+", path) for path in openapi] + ["/openapi.json", "/livez", "/readyz", "/metrics", "/log-level"]
     ingress = (ROOT / "crates/webhook-ingress/src/lib.rs").read_text()
     routes += re.findall(r'"(/api/webhooks/[\w/-]+)"', ingress)
-    cli = (ROOT / "crates/syncctl/src/cli.rs").read_text() + (ROOT / "crates/syncctl/src/cli/queue.rs").read_text()
+    sources = [ROOT / "crates/syncctl/src/cli.rs", *sorted((ROOT / "crates/syncctl/src/cli").glob("*.rs"))]
+    cli = "".join(source.read_text() for source in sources)
     known = {re.sub(r"(?<!^)(?=[A-Z])", "-", n).lower() for n in re.findall(r"^\s+([A-Z]\w+)(?:\(|\s\{|,)", cli, re.M)}
     sql = "\n".join(p.read_text() for p in (ROOT / "migrations").glob("*.sql"))
     tables = set(re.findall(r"CREATE (?:TABLE|VIEW)(?: IF NOT EXISTS)? (\w+)", sql))

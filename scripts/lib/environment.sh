@@ -70,6 +70,8 @@ address_settings() {
   done <<<"$PORT_TABLE"
   setting GRAPH_CONNECTOR_URL "http://127.0.0.1:$GRAPH_CONNECTOR_GRPC_PORT"
   setting GCAL_CONNECTOR_URL "http://127.0.0.1:$GCAL_CONNECTOR_GRPC_PORT"
+  setting AUDIT_ARCHIVE_URL "file:$RUN/audit-archives"
+  setting AUDIT_ARCHIVE_FALLBACK_URL "file:$RUN/audit-archives-fallback"
 }
 
 write_service_environment() {
@@ -82,6 +84,7 @@ write_service_environment() {
       backend_settings
       provider_settings
       address_settings
+      setting SPOOL_DIR "$RUN/spool"
       setting JWT_SECRET "$(secret jwt)"
       setting JWT_ISSUER syncline
       setting JWT_AUDIENCE syncline

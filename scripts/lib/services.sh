@@ -9,6 +9,7 @@ gcal-connector GCAL_CONNECTOR_ADMIN_PORT /readyz
 scheduler SCHEDULER_ADMIN_PORT /readyz
 webhook-ingress WEBHOOK_ADMIN_PORT /readyz
 sync-worker SYNC_WORKER_ADMIN_PORT /readyz
+audit-retention AUDIT_RETENTION_ADMIN_PORT /readyz
 api API_ADMIN_PORT /readyz
 '
 

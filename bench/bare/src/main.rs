@@ -4,10 +4,12 @@
 //! Addresses come from `BARE_DATABASE_URL` and `BARE_AMQP_URL`, the queue's name from `BARE_QUEUE`. Each
 //! command prints one JSON object, or nothing when it runs until it is killed.
 
+mod door;
 mod drain;
 mod fill;
 mod group;
 mod latency;
+mod load;
 mod pin;
 mod servers;
 mod sink;
@@ -49,6 +51,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match command.as_str() {
+            "door" => door::run(&numbers).await,
+            "load" => load::run(&numbers).await,
             "fill" => fill::run(&numbers).await,
             "drain" => drain::run(&numbers).await,
             "group" => group::run(&numbers).await,

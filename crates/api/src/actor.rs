@@ -1,13 +1,15 @@
 //! Who acts, and why: the caller of a request that changes something, for the audit record.
 
-use axum::extract::FromRequestParts;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use domain::ids::CompanyId;
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::Value;
 use store::Tx;
-use store::audit::{AuditEntry, record};
-use web::auth::{Claims, Operator};
+use store::audit::{AuditEntry, Circumstances, record_with};
+use web::auth::{Claims, Operator, Role};
 use web::kit::RequestIds;
 use web::problem::{FieldError, Problem};
 
@@ -21,6 +23,7 @@ pub struct Actor {
     pub claims: Claims,
     ids: RequestIds,
     header: Option<String>,
+    address: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
@@ -32,7 +35,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
             Ok(ids) => ids,
             Err(never) => match never {},
         };
-        Ok(Self { claims, ids, header: header(&parts.headers)? })
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string());
+        Ok(Self { claims, ids, header: header(&parts.headers)?, address })
     }
 }
 
@@ -64,6 +68,22 @@ impl Actor {
         }
     }
 
+    /// Refuses who is below administrator, and who asks for another organization than their own: that one is not
+    /// there for them.
+    ///
+    /// # Errors
+    /// 403 for a lower role, 404 for another organization.
+    pub fn administers(&self, organization: CompanyId) -> Result<(), Problem> {
+        if self.claims.role < Role::Admin {
+            let detail = format!("this needs the role {}, the token has {}", Role::Admin, self.claims.role);
+            return Err(Problem::forbidden(detail));
+        }
+        if self.claims.org != organization {
+            return Err(Problem::not_found(format!("there is no organization {organization}")));
+        }
+        Ok(())
+    }
+
     /// Records the action in its transaction.
     ///
     /// # Errors
@@ -77,6 +97,22 @@ impl Actor {
         reason: Option<String>,
         details: Value,
     ) -> store::Result<()> {
+        self.record_change(tx, company, (action, resource), reason, (details, None)).await
+    }
+
+    /// As [`Actor::record`], with what changed member by member ([`domain::audit::changes`]).
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn record_change(
+        &self,
+        tx: &mut Tx,
+        company: CompanyId,
+        (action, resource): (&str, String),
+        reason: Option<String>,
+        (details, changes): (Value, Option<Value>),
+    ) -> store::Result<()> {
+        let job_id = details["job_id"].as_str().and_then(|id| id.parse().ok());
         let entry = AuditEntry {
             actor: self.claims.sub.clone(),
             role: self.claims.role.as_str().to_owned(),
@@ -87,6 +123,7 @@ impl Actor {
             trace_id: Some(self.ids.trace_id.clone()),
             details,
         };
-        record(tx, Some(company), &entry).await.map(drop)
+        let circumstances = Circumstances { address: self.address.clone(), job_id, changes };
+        record_with(tx, Some(company), &entry, &circumstances).await.map(drop)
     }
 }

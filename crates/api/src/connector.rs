@@ -1,5 +1,7 @@
 //! Calls to graph-connector, each with a deadline.
 
+mod graph;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,8 @@ use chassis::grpc::{ChannelError, TracedChannel, channel};
 use chassis::time::deadline;
 use contracts::fault::from_status;
 use contracts::graph::v1::graph_connector_client::GraphConnectorClient;
+use contracts::graph::v1::graph_mail_client::GraphMailClient;
+use contracts::graph::v1::graph_subscriptions_client::GraphSubscriptionsClient;
 use contracts::graph::v1::{
     ClearCacheRequest, GetStatusReply, GetStatusRequest, ProviderFault, RefreshTokenRequest,
 };
@@ -39,6 +43,8 @@ type Kept = Option<(Instant, Result<GetStatusReply, ConnectorError>)>;
 #[derive(Debug, Clone)]
 pub struct Connector {
     client: GraphConnectorClient<TracedChannel>,
+    mail: GraphMailClient<TracedChannel>,
+    subscriptions: GraphSubscriptionsClient<TracedChannel>,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -48,7 +54,13 @@ impl Connector {
     /// # Errors
     /// [`ChannelError`] when `url` is not an address.
     pub fn new(url: &str) -> Result<Self, ChannelError> {
-        Ok(Self { client: GraphConnectorClient::new(channel(url)?), kept: Arc::default() })
+        let channel = channel(url)?;
+        Ok(Self {
+            client: GraphConnectorClient::new(channel.clone()),
+            mail: GraphMailClient::new(channel.clone()),
+            subscriptions: GraphSubscriptionsClient::new(channel),
+            kept: Arc::default(),
+        })
     }
 
     /// Credential, breaker, throttle windows, cache; at most a second old.

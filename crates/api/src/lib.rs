@@ -10,6 +10,7 @@ mod openapi;
 mod operation;
 mod routes;
 mod state;
+mod table;
 mod watch;
 
 use std::net::SocketAddr;

@@ -36,7 +36,9 @@ const OPEN: [&str; 3] = ["/health", "/api/health", "/api/oauth/google/callback"]
         (name = "queue", description = "Dead letters, parked jobs, and retries of many"),
         (name = "repair", description = "What needs a person: quarantine, parked runs, lasting failures"),
         (name = "data", description = "AOs, documents, drives"),
+        (name = "messages", description = "Mail and Teams: what is read, what was read, what is sent"),
         (name = "providers", description = "Credentials, subscriptions, caches"),
+        (name = "audit", description = "The audit trail: verification, retention, archives"),
         (name = "metrics", description = "Figures"),
     )
 )]
@@ -44,9 +46,10 @@ struct Description;
 
 /// The API with the layers of the kit around it.
 pub fn router(state: ApiState, kit: KitConfig) -> Router {
-    let (router, _) = routes::all().split_for_parts();
     let served = async || ([(CONTENT_TYPE, "application/json")], DESCRIPTION);
-    let router = router.route("/openapi.json", axum::routing::get(served)).with_state(state);
+    let router = routes::all::<Router<ApiState>>()
+        .route("/openapi.json", axum::routing::get(served))
+        .with_state(state);
     layers(router, kit)
 }
 

@@ -1,19 +1,26 @@
 //! Job kinds: typed, versioned payloads.
 
+mod audit;
 mod calendar;
 mod documents;
 mod housekeeping;
 mod maintenance;
+mod messages;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use audit::{RestoreArchive, RunRetention, VerifyAudit, audit_resource};
 pub use calendar::{
     PullCalendar, PushCalendar, PushCalendars, SweepCalendars, WatchCalendar, calendar_resource,
 };
 pub use documents::{BatchId, EnsureDriveSubscription, SyncAo, SyncDrive, SyncMode, Trigger, drive_resource};
 pub use housekeeping::{CleanExpiredChannels, CleanQueue, RenewChannels};
 pub use maintenance::{PurgeFinished, RetryDeadLetters, SweepDrives};
+pub use messages::{
+    EnsureSubscription, SendMessage, SubscriptionIntent, SweepMessages, SyncChannel, SyncChat, SyncMailbox,
+    channel_resource, chat_resource, mailbox_resource,
+};
 
 /// Classes of work, one quorum queue each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +158,15 @@ pub fn validate(kind: &str, version: i16, payload: Value) -> Result<(), PayloadE
         WatchCalendar::KIND => WatchCalendar::decode(version, payload).map(drop),
         SweepCalendars::KIND => SweepCalendars::decode(version, payload).map(drop),
         PushCalendars::KIND => PushCalendars::decode(version, payload).map(drop),
+        SyncMailbox::KIND => SyncMailbox::decode(version, payload).map(drop),
+        SyncChannel::KIND => SyncChannel::decode(version, payload).map(drop),
+        SyncChat::KIND => SyncChat::decode(version, payload).map(drop),
+        SweepMessages::KIND => SweepMessages::decode(version, payload).map(drop),
+        SendMessage::KIND => SendMessage::decode(version, payload).map(drop),
+        EnsureSubscription::KIND => EnsureSubscription::decode(version, payload).map(drop),
+        RunRetention::KIND => RunRetention::decode(version, payload).map(drop),
+        VerifyAudit::KIND => VerifyAudit::decode(version, payload).map(drop),
+        RestoreArchive::KIND => RestoreArchive::decode(version, payload).map(drop),
         _ => Err(PayloadError::UnknownKind { kind: kind.to_owned() }),
     }
 }

@@ -7,7 +7,7 @@ pub mod bell;
 pub mod fault;
 pub mod jobs;
 
-/// Generated from `proto/syncline/graph/v1/graph.proto`.
+/// Generated from `proto/syncline/graph/v1`.
 pub mod graph {
     /// Version 1 of the Graph contract.
     #[expect(

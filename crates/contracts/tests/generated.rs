@@ -9,7 +9,13 @@ fn root() -> PathBuf {
 #[test]
 fn generated_code_matches_the_proto_files() {
     let proto = root().join("proto");
-    let files = ["syncline/graph/v1/graph.proto", "syncline/gcal/v1/gcal.proto"];
+    let files = [
+        "syncline/graph/v1/graph.proto",
+        "syncline/graph/v1/mail.proto",
+        "syncline/graph/v1/subscriptions.proto",
+        "syncline/graph/v1/teams.proto",
+        "syncline/gcal/v1/gcal.proto",
+    ];
     let descriptors =
         protox::compile(files.iter().map(|f| proto.join(f)), [&proto]).expect("proto files compile");
     let out = std::env::temp_dir().join(format!("syncline-proto-{}", std::process::id()));

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{after, elapsed};
 
+mod allowance;
 mod cost;
 
+pub use allowance::{Advice, Allowance, Priority, wide_scope};
 pub use cost::{Operation, SHAREPOINT_UNITS_PER_MINUTE};
 
 /// The interval in which the provider asked for silence, shared by all who call the same

@@ -13,7 +13,7 @@ use crate::config::{
     App, Config, DEMO_CLIENT, DEMO_GOOGLE_ACCOUNT, DEMO_GOOGLE_CLIENT, DEMO_GOOGLE_SECRET, DEMO_SECRET,
     DEMO_TENANT, DriveSpec,
 };
-use crate::google::GoogleApp;
+use crate::google::{GoogleApp, Switches};
 use crate::{Emulator, seed};
 
 /// Stand-in for Microsoft (identity, Graph drives) and Google (identity, Calendar), for development, demo and tests only.
@@ -43,6 +43,9 @@ pub struct Cli {
     /// The consent page says yes by itself.
     #[arg(long)]
     google_auto_approve: bool,
+    /// Push channels may have plain http addresses, not on loopback alone: for containers without certificates.
+    #[arg(long)]
+    google_plain_http_push: bool,
     /// Address of the control side.
     #[arg(long, default_value = "127.0.0.1:4030")]
     control: SocketAddr,
@@ -114,6 +117,7 @@ impl Cli {
             }],
             google_accounts: accounts,
             google_auto_approve: self.google_auto_approve,
+            google_switches: Switches { http_push: self.google_plain_http_push, ..Switches::default() },
             control: self.control,
             apps: vec![App {
                 tenant: self.tenant.clone(),

@@ -1,5 +1,7 @@
 //! A small HTTP client for handshakes and notifications; plain `http` only.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,7 +54,8 @@ pub(crate) async fn post(
     post_with(url, &headers, body, limit).await
 }
 
-/// POSTs a body with these headers and waits for the whole answer.
+/// POSTs a body with these headers and waits for the whole answer; a connection that ends after an interim answer
+/// (1xx) has answered with that.
 pub(crate) async fn post_with(
     url: &Url,
     headers: &[(&str, String)],
@@ -81,7 +84,13 @@ async fn exchange(url: &Url, headers: &[(&str, String)], body: Bytes) -> Result<
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    let request = request.body(Full::new(body)).map_err(|fault| ClientError::Body(Box::new(fault)))?;
+    let mut request = request.body(Full::new(body)).map_err(|fault| ClientError::Body(Box::new(fault)))?;
+    // An interim answer is all that some servers give.
+    let interim = Arc::new(AtomicU16::new(0));
+    let seen = Arc::clone(&interim);
+    hyper::ext::on_informational(&mut request, move |answer| {
+        seen.store(answer.status().as_u16(), Ordering::Relaxed);
+    });
     let talk = async {
         let response = sender.send_request(request).await?;
         let (parts, body) = response.into_parts();
@@ -91,11 +100,15 @@ async fn exchange(url: &Url, headers: &[(&str, String)], body: Bytes) -> Result<
     let mut talk = std::pin::pin!(talk);
     // The connection is driven here, not by a task of its own; it ends with the exchange.
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
+    let outcome = tokio::select! {
         answer = &mut talk => answer,
-        outcome = &mut connection => {
-            outcome?;
-            talk.await
-        }
+        outcome = &mut connection => match outcome {
+            Ok(()) => talk.await,
+            Err(error) => Err(error.into()),
+        },
+    };
+    match interim.load(Ordering::Relaxed) {
+        0 => outcome,
+        status => outcome.or(Ok(Answer { status, headers: HeaderMap::new(), body: Bytes::new() })),
     }
 }

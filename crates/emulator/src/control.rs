@@ -16,10 +16,15 @@ use crate::config::App;
 use crate::faults::FaultSpec;
 use crate::google;
 use crate::microsoft::control_drives;
+use crate::microsoft::control_subscriptions;
 use crate::microsoft::notify::Deliveries;
+use crate::microsoft::office;
 use crate::microsoft::state_dump;
 use crate::usage;
 use crate::world::World;
+
+/// Largest body: mails may carry files.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// What the control handlers share.
 #[derive(Debug, Clone)]
@@ -73,7 +78,10 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/readyz", get(|| async { "ok" }))
         .merge(control_drives::router())
         .merge(google::router())
-        .layer(DefaultBodyLimit::max(1024 * 1024))
+        .merge(control_subscriptions::router())
+        .merge(office::control::router())
+        .merge(office::control_teams::router())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(control)
 }
 

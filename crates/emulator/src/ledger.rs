@@ -90,7 +90,7 @@ impl Ledger {
 /// A target with the secrets of pre-authenticated URLs taken out.
 pub(crate) fn redact(target: &str) -> String {
     // Secrets of Google's token endpoints may come in the query.
-    let secrets = ["tempauth=", "access_token="];
+    let secrets = ["tempauth=", "access_token=", "authtoken=", "sig="];
     let start = if target.starts_with("/revoke") { target.find("token=").map(|at| at + 6) } else { None };
     let start = start.or_else(|| secrets.iter().find_map(|name| target.find(name).map(|at| at + name.len())));
     match start {

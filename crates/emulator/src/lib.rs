@@ -1,4 +1,4 @@
-//! A stand-in for Microsoft (identity, Graph drives) and Google (identity, Calendar), for development, demo and tests only.
+//! A stand-in for Microsoft (identity, Graph: drives, mail, Teams) and Google (identity, Calendar), for development, demo and tests only.
 //!
 //! It behaves as the providers are documented and observed to behave, and has every fault as a switch
 //! on its control side. Clients reach it by nothing but its address.

@@ -17,6 +17,8 @@ use crate::microsoft::errors::GraphError;
 use crate::microsoft::folder::{self, Watch};
 use crate::microsoft::generated;
 use crate::microsoft::identity::Identity;
+use crate::microsoft::office;
+use crate::microsoft::rich::Signing;
 use crate::microsoft::subscriptions::Subscriptions;
 use crate::microsoft::target::DriveRef;
 use crate::microsoft::upload::Uploads;
@@ -56,6 +58,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ShiftedClock>,
     pub(crate) identity: Identity,
     pub(crate) google: google::Service,
+    pub(crate) office: office::Service,
+    pub(crate) signing: Signing,
     pub(crate) faults: Faults,
     pub(crate) ledger: Ledger,
     pub(crate) subscriptions: Subscriptions,
@@ -69,8 +73,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(config: Config) -> Self {
         let lifetime = config.token_lifetime.as_secs() as i64;
+        let clock = Arc::new(ShiftedClock::new(config.clock.clone()));
         Self {
-            clock: Arc::new(ShiftedClock::new(config.clock.clone())),
+            office: office::Service::new(clock.now_ms()),
+            signing: Signing::default(),
+            clock,
             identity: Identity::new(&config.apps, lifetime),
             google: google::Service::new(&config),
             config,
@@ -166,6 +173,7 @@ impl World {
         self.clock.reset();
         self.identity.revoke(false);
         self.google.reset(&self.config);
+        self.office.reset(self.clock.now_ms());
         for mounted in self.mounted() {
             if mounted.transient {
                 self.unmount(&mounted.spec.id);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache::CacheConfig;
 use chassis::config::{Env, FromEnv, SecretSource};
 use domain::breaker::BreakerConfig;
+use domain::calendar::quota;
 use domain::retry::RetryPolicy;
 use gcal_client::Endpoints;
 use outbound::Url;
@@ -46,7 +47,7 @@ pub struct GcalConfig {
     pub user_lane: LaneRules,
     /// `GOOGLE_CALENDAR_REQUESTS_PER_MINUTE` (600; 0 = off), for each calendar.
     pub calendar_lane: LaneRules,
-    /// `GOOGLE_QUOTA_PARK_SECONDS`: silence after `quotaExceeded` (3,600).
+    /// `GOOGLE_QUOTA_PARK_SECONDS`: silence after `quotaExceeded` (7,200).
     pub quota_park: Duration,
     /// `GOOGLE_RETRY_MAX_ATTEMPTS`, `_INITIAL_MS`, `_MAX_MS`, `_MULTIPLIER` (4, 1 s, 15 s, 2).
     pub retry: RetryPolicy,
@@ -99,10 +100,10 @@ impl FromEnv for GcalConfig {
             page_size,
             max_calls: max_calls.max(1),
             max_wait: env.seconds("GOOGLE_THROTTLE_MAX_WAIT_SECONDS", 5),
-            project_lane: lane(env, "GOOGLE_PROJECT_REQUESTS_PER_MINUTE", 10_000),
-            user_lane: lane(env, "GOOGLE_USER_REQUESTS_PER_MINUTE", 600),
-            calendar_lane: lane(env, "GOOGLE_CALENDAR_REQUESTS_PER_MINUTE", 600),
-            quota_park: env.seconds("GOOGLE_QUOTA_PARK_SECONDS", 3_600),
+            project_lane: lane(env, "GOOGLE_PROJECT_REQUESTS_PER_MINUTE", quota::PROJECT_PER_MINUTE),
+            user_lane: lane(env, "GOOGLE_USER_REQUESTS_PER_MINUTE", quota::USER_PER_MINUTE),
+            calendar_lane: lane(env, "GOOGLE_CALENDAR_REQUESTS_PER_MINUTE", quota::USER_PER_MINUTE),
+            quota_park: env.seconds("GOOGLE_QUOTA_PARK_SECONDS", quota::ACCOUNT_REST.as_secs()),
             retry: retry(env),
             breaker: breaker(env),
             cache: CacheConfig::from_env(env),

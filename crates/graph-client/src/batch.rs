@@ -43,6 +43,15 @@ struct OutgoingItem<'a> {
     id: &'a str,
     method: &'static str,
     url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<OutgoingHeaders>,
+}
+
+/// Headers of the batch itself do not reach its items.
+#[derive(Serialize, Clone, Copy)]
+struct OutgoingHeaders {
+    #[serde(rename = "Prefer")]
+    prefer: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +77,17 @@ impl GraphClient {
     /// # Errors
     /// [`GraphError`] when the batch as a whole failed, or has too many items.
     pub async fn batch(&self, requests: &[BatchRequest]) -> Result<Vec<BatchOutcome>, GraphError> {
+        // The items count one by one (provider facts A8).
+        self.batch_of(requests, Operation::GetItem.resource_units(), None).await
+    }
+
+    /// A batch whose items cost `units` each and carry this `Prefer`.
+    pub(crate) async fn batch_of(
+        &self,
+        requests: &[BatchRequest],
+        units: u32,
+        prefer: Option<&'static str>,
+    ) -> Result<Vec<BatchOutcome>, GraphError> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
@@ -78,15 +98,16 @@ impl GraphClient {
         let outgoing = Outgoing {
             requests: requests
                 .iter()
-                .map(|r| OutgoingItem { id: &r.id, method: "GET", url: &r.path })
+                .map(|r| OutgoingItem {
+                    id: &r.id,
+                    method: "GET",
+                    url: &r.path,
+                    headers: prefer.map(|prefer| OutgoingHeaders { prefer }),
+                })
                 .collect(),
         };
-        // The items count one by one (provider facts A8).
         let items = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let call = Call {
-            cost: Operation::GetItem.resource_units() * items,
-            ..Call::read("batch", Operation::List)
-        };
+        let call = Call { cost: units * items, ..Call::read("batch", Operation::List) };
         let request = Request::new(Method::POST, self.url("batch", "/$batch")?);
         let answers: Answers = self.write_json(&call, request, &outgoing).await?;
         let mut by_id: HashMap<String, Answer> =

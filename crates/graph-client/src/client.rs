@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::throttle::Priority;
 use outbound::http::{Connection, Request, Response};
 use outbound::provider::{Call, ProviderClient};
 use outbound::{Method, Url};
@@ -17,12 +18,39 @@ const MALFORMED_RETRIES: u32 = 2;
 pub struct GraphClient {
     provider: Arc<ProviderClient>,
     base: Url,
+    priority: Priority,
+}
+
+/// A read that costs one request: Outlook, Teams and subscriptions count requests, not resource units.
+pub(crate) const fn reads(operation: &'static str) -> Call {
+    Call { operation, cost: 1, idempotent: true, patience: Call::PATIENCE }
+}
+
+/// A write that costs one request.
+pub(crate) const fn writes(operation: &'static str) -> Call {
+    Call { operation, cost: 1, idempotent: false, patience: Call::PATIENCE }
 }
 
 impl GraphClient {
     /// A client of the Graph at `base`, such as `https://graph.microsoft.com/v1.0`.
     pub fn new(provider: Arc<ProviderClient>, base: Url) -> Self {
-        Self { provider, base }
+        Self { provider, base, priority: Priority::Background }
+    }
+
+    /// The same client, whose calls go before or behind those of others at the gates.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The configured Graph.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
     }
 
     /// Token source, fence and breaker behind this client.
@@ -58,7 +86,7 @@ impl GraphClient {
         request: Request,
         on_link: bool,
     ) -> Result<Response, GraphError> {
-        let answer = self.provider.call(call, request).await;
+        let answer = self.provider.call_as(self.priority, call, request).await;
         let response = answer.map_err(|error| GraphError::from_call(call.operation, error))?;
         if response.status.is_success() {
             return Ok(response);
@@ -75,7 +103,17 @@ impl GraphClient {
         on_link: bool,
         decode: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<T, GraphError> {
-        let mut request = Request::get(url);
+        self.fetch(call, Request::get(url), on_link, decode).await
+    }
+
+    /// [`GraphClient::read`] with headers of its own.
+    pub(crate) async fn fetch<T>(
+        &self,
+        call: &Call,
+        mut request: Request,
+        on_link: bool,
+        decode: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, GraphError> {
         let mut broken = 0;
         loop {
             let response = self.send(call, request.clone(), on_link).await?;

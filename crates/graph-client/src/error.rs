@@ -53,6 +53,8 @@ pub enum GraphErrorKind {
     Refused,
     /// 409, `cannotSnapshotTree`: the provider asks to come back later.
     TryLater,
+    /// A write without a usable answer: it may have landed. Look, do not repeat.
+    Ambiguous,
 }
 
 /// A call to Graph that did not give what was asked for.
@@ -147,6 +149,20 @@ impl GraphError {
         Self::own(operation, kind, &code, message, Some(error))
     }
 
+    /// For a write that must not happen twice: a failure after which it may have landed is ambiguous.
+    #[must_use]
+    pub(crate) fn of_write(mut self) -> Self {
+        let unanswered = match self.source.as_deref() {
+            Some(CallError::Transport(fault)) => !fault.certainly_not_processed(),
+            Some(_) => false,
+            None => matches!(self.status, Some(408 | 500..)) || &*self.code == "malformedAnswer",
+        };
+        if self.kind == GraphErrorKind::Unavailable && unanswered {
+            self.kind = GraphErrorKind::Ambiguous;
+        }
+        self
+    }
+
     /// A fault that we find ourselves.
     pub(crate) fn own(
         operation: &'static str,
@@ -173,8 +189,10 @@ fn classify(status: StatusCode, body: &ErrorBody, location: Option<&str>, on_lin
     if body.has("cannotSnapshotTree") {
         return GraphErrorKind::TryLater;
     }
-    // The body's code alone is enough: the instruction has been seen only in the message.
-    if status == StatusCode::GONE || body.has("resyncRequired") || instruction(body).is_some() {
+    // The body's code alone is enough: the instruction has been seen only in the message. Outlook says it its own
+    // way, and not always with 410 (provider facts A3).
+    let cursor_gone = ["resyncRequired", "SyncStateNotFound", "SyncStateInvalid"].iter().any(|c| body.has(c));
+    if status == StatusCode::GONE || cursor_gone || instruction(body).is_some() {
         return GraphErrorKind::Resync { instruction: instruction(body), location: location.map(Into::into) };
     }
     if THROTTLE_CODES.iter().any(|code| body.has(code)) {

@@ -163,7 +163,7 @@ fn kind_of(body: &ItemBody) -> Option<ItemKind> {
     }
 }
 
-fn poison(raw: &str, reason: String) -> PoisonItem {
+pub(crate) fn poison(raw: &str, reason: String) -> PoisonItem {
     let id = serde_json::from_str::<Value>(raw).ok().and_then(|v| Some(v.get("id")?.as_str()?.to_owned()));
     if raw.len() <= MAX_RAW {
         return PoisonItem { raw_json: raw.to_owned(), reason, id };

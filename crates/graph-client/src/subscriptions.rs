@@ -9,12 +9,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::client::{GraphClient, found};
 use crate::error::{GraphError, GraphErrorKind};
+use crate::mail::immutable;
 use crate::timestamp::parse_timestamp;
 
 const LIST: Call = Call::read("subscription_list", Operation::List);
 const GET: Call = Call::read("subscription_get", Operation::GetItem);
 const CREATE: Call = Call::write("subscription_create");
 const RENEW: Call = Call::write("subscription_renew").repeatable();
+const REAUTHORIZE: Call = Call::write("subscription_reauthorize").repeatable();
 const DELETE: Call = Call::write("subscription_delete").repeatable();
 
 /// Pages of the list that are read; 1,000 subscriptions for each mailbox is the largest quota known.
@@ -41,6 +43,22 @@ pub struct Subscription {
     /// End of life; absent when unreadable.
     #[serde(default, rename = "expirationDateTime", deserialize_with = "instant")]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Where lifecycle events go; absent when there is none or it is hidden.
+    pub lifecycle_notification_url: Option<String>,
+    /// Notifications carry the changed thing.
+    #[serde(default, deserialize_with = "crate::page::switch")]
+    pub include_resource_data: Option<bool>,
+    /// Which certificate they are encrypted for.
+    pub encryption_certificate_id: Option<String>,
+}
+
+/// Encrypts the changed thing in notifications (change-notifications-with-resource-data).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// X.509, DER, base64; the public part alone.
+    pub encoded: String,
+    /// Our name for it, at most 128 characters.
+    pub id: String,
 }
 
 fn instant<'de, D: Deserializer<'de>>(d: D) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -56,6 +74,11 @@ pub struct NewSubscription {
     pub change_type: String,
     /// Where notifications go; it must answer the validation handshake at once.
     pub notification_url: String,
+    /// Where lifecycle events go. It cannot be added later (change-notifications-lifecycle-events), and Teams needs it
+    /// for lives beyond an hour.
+    pub lifecycle_notification_url: Option<String>,
+    /// Send the changed thing too, encrypted for this certificate.
+    pub certificate: Option<Certificate>,
     /// Secret that notifications echo, at most 128 characters.
     pub client_state: String,
     /// End of life.
@@ -80,12 +103,24 @@ struct CreateBody<'a> {
     resource: &'a str,
     expiration_date_time: String,
     client_state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifecycle_notification_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_resource_data: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption_certificate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption_certificate_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RenewBody {
+struct RenewBody<'a> {
     expiration_date_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption_certificate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption_certificate_id: Option<&'a str>,
 }
 
 fn written(instant: DateTime<Utc>) -> String {
@@ -139,12 +174,29 @@ impl GraphClient {
             resource: &new.resource,
             expiration_date_time: written(new.expires_at),
             client_state: &new.client_state,
+            lifecycle_notification_url: new.lifecycle_notification_url.as_deref(),
+            include_resource_data: new.certificate.as_ref().map(|_| true),
+            encryption_certificate: new.certificate.as_ref().map(|c| c.encoded.as_str()),
+            encryption_certificate_id: new.certificate.as_ref().map(|c| c.id.as_str()),
         };
         let url = self.url(CREATE.operation, "/subscriptions")?;
-        self.write_json(&CREATE, Self::request(Method::POST, url), &body).await
+        // Outlook's notifications name immutable ids only when the subscription was created so.
+        self.write_json(&CREATE, immutable(Self::request(Method::POST, url)), &body).await
     }
 
-    /// Moves the end of a subscription's life; `None` when it no longer exists.
+    /// Confirms the authorization that a lifecycle event `reauthorizationRequired` asks for; false when there is no
+    /// such subscription.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn reauthorize_subscription(&self, id: &str) -> Result<bool, GraphError> {
+        let path = format!("/subscriptions/{}/reauthorize", encode_segment(id));
+        let url = self.url(REAUTHORIZE.operation, &path)?;
+        let outcome = self.send(&REAUTHORIZE, Self::request(Method::POST, url), false).await;
+        Ok(found(outcome)?.is_some())
+    }
+
+    /// Moves the end of a subscription's life, and changes its certificate; `None` when it no longer exists.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -152,8 +204,13 @@ impl GraphClient {
         &self,
         id: &str,
         expires_at: DateTime<Utc>,
+        certificate: Option<&Certificate>,
     ) -> Result<Option<Subscription>, GraphError> {
-        let body = RenewBody { expiration_date_time: written(expires_at) };
+        let body = RenewBody {
+            expiration_date_time: written(expires_at),
+            encryption_certificate: certificate.map(|c| c.encoded.as_str()),
+            encryption_certificate_id: certificate.map(|c| c.id.as_str()),
+        };
         let url = self.url(RENEW.operation, &format!("/subscriptions/{}", encode_segment(id)))?;
         found(self.write_json(&RENEW, Self::request(Method::PATCH, url), &body).await)
     }

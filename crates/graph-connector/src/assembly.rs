@@ -5,18 +5,15 @@ use std::sync::Arc;
 use cache::Cache;
 use chassis::service::BoxError;
 use domain::time::SharedClock;
-use graph_client::GraphClient;
 use outbound::http::HttpClient;
-use outbound::provider::{ProviderClient, ProviderSettings, Reading, ServiceBreaker};
-use outbound::throttle::{FenceKey, Gate, LayeredFence};
+use outbound::throttle::LayeredFence;
 use outbound::token::EntraTokens;
 
+use crate::clients::{Clients, Parts};
 use crate::config::ConnectorConfig;
+use crate::self_test::SelfTest;
 use crate::server::Connector;
 use crate::subscription::Subscriptions;
-
-/// Name of the guarded service in the runbook, in `circuit_breaker_state` and in log lines.
-const SERVICE: &str = "OneDrive";
 
 impl Connector {
     /// Builds the connector; connects to nothing yet.
@@ -29,22 +26,24 @@ impl Connector {
             HttpClient::builder().deadline(config.breaker.call_timeout).idle_connections(config.max_calls);
         let http = Arc::new(client.build()?);
         let tokens = Arc::new(EntraTokens::new(Arc::clone(&http), config.entra.clone(), clock.clone()));
-        let key = FenceKey { provider: "microsoft", tenant: tokens.tenant().to_owned(), workload: "drives" };
-        let fence = Arc::new(LayeredFence::new(clock.clone(), cache.fence()));
-        let provider = ProviderClient::new(
-            http,
-            tokens,
-            Gate::new(fence, key, config.lane, config.max_wait),
-            ServiceBreaker::new(SERVICE, config.breaker, clock.clone()),
-            ProviderSettings {
-                requests_metric: "graph_requests_total",
-                retry: config.retry,
-                read: Reading::microsoft,
-            },
-            clock.clone(),
+        let clients = Clients::new(Parts {
+            http: Arc::clone(&http),
+            tokens: Arc::clone(&tokens),
+            base: config.graph_base.clone(),
+            fence: Arc::new(LayeredFence::new(clock.clone(), cache.fence())),
+            budgets: config.budgets,
+            max_wait: config.max_wait,
+            retry: config.retry,
+            breaker: config.breaker,
+            clock: clock.clone(),
+        });
+        let self_test = SelfTest::new(http, config.webhook_base.clone(), clock.clone());
+        let subscriptions = Subscriptions::new(
+            clients.subscriptions.clone(),
+            config.webhook_base.as_ref(),
+            Arc::new(self_test),
+            config.self_test,
         );
-        let graph = GraphClient::new(Arc::new(provider), config.graph_base.clone());
-        let subscriptions = Subscriptions::new(graph.clone(), config.webhook_base.as_ref());
-        Ok(Self::new(graph, cache, subscriptions, config, clock))
+        Ok(Self::new(clients, tokens, cache, subscriptions, config, clock))
     }
 }

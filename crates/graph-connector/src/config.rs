@@ -4,12 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cache::CacheConfig;
-use chassis::config::{Env, FromEnv};
+use chassis::config::{Env, FromEnv, SecretSource};
 use domain::breaker::BreakerConfig;
 use domain::retry::RetryPolicy;
+use graph_client::WorkflowHosts;
 use outbound::Url;
 use outbound::throttle::LaneRules;
 use outbound::token::EntraConfig;
+
+use crate::clients::Budgets;
+use crate::settings;
+use crate::subscription::SelfTestMode;
 
 /// Configuration of the service.
 #[derive(Debug, Clone)]
@@ -28,8 +33,20 @@ pub struct ConnectorConfig {
     pub max_calls: usize,
     /// `GRAPH_THROTTLE_MAX_WAIT_SECONDS`: longer silences go back to the job (5).
     pub max_wait: Duration,
-    /// `GRAPH_BUDGET_UNITS_PER_MINUTE` (1,250; 0 = off) and `GRAPH_THROTTLE_CAUTION_SECONDS` (30).
-    pub lane: LaneRules,
+    /// Budgets by workload: `GRAPH_BUDGET_UNITS_PER_MINUTE` (drives, 1,250; 0 = off), `GRAPH_MAILBOX_REQUESTS_PER_MINUTE`
+    /// (900), `GRAPH_MAILBOX_MAX_CALLS` (4), `GRAPH_TEAMS_REQUESTS_PER_MINUTE` (900),
+    /// `GRAPH_CHANNEL_REQUESTS_PER_MINUTE` (180) and `GRAPH_THROTTLE_CAUTION_SECONDS` (30).
+    pub budgets: Budgets,
+    /// `GRAPH_MAIL_PAGE_SIZE`: messages a page, 1 to 1,000 (50).
+    pub mail_page_size: u32,
+    /// `GRAPH_BODY_LIMIT_KIB`: longest body of a message that is kept (256).
+    pub body_limit: usize,
+    /// `TEAMS_WORKFLOW_URLS`, `name=address,...`: addresses of Teams workflows, which are secrets.
+    pub workflow_urls: Option<SecretSource>,
+    /// `TEAMS_WORKFLOW_HOSTS` and, for development, `TEAMS_WORKFLOW_BASE_URL`.
+    pub workflow_hosts: WorkflowHosts,
+    /// `WEBHOOK_SELF_TEST`: `advise` (default), `require` or `off`.
+    pub self_test: SelfTestMode,
     /// `ONEDRIVE_RETRY_MAX_ATTEMPTS`, `_INITIAL_MS`, `_MAX_MS`, `_MULTIPLIER` (the runbook's 4, 1 s, 15 s, 2).
     pub retry: RetryPolicy,
     /// `ONEDRIVE_BREAKER_FAILURES`, `_TIMEOUT_SECONDS`, `_RESET_SECONDS` (the runbook's 4, 90 s, 60 s).
@@ -52,6 +69,7 @@ impl FromEnv for ConnectorConfig {
         if max_calls == 0 {
             env.fault("GRAPH_MAX_CONCURRENT_CALLS", "must be at least 1, got `0`");
         }
+        let drives = lane(env);
         Self {
             entra: EntraConfig::from_env(env),
             graph_base: base_url(env, "GRAPH_BASE_URL", Some(GRAPH_BASE))
@@ -61,7 +79,12 @@ impl FromEnv for ConnectorConfig {
             page_size,
             max_calls: max_calls.max(1),
             max_wait: env.seconds("GRAPH_THROTTLE_MAX_WAIT_SECONDS", 5),
-            lane: lane(env),
+            budgets: settings::budgets(env, drives),
+            mail_page_size: settings::mail_page_size(env),
+            body_limit: settings::body_limit(env),
+            workflow_urls: settings::workflow_urls(env),
+            workflow_hosts: settings::workflow_hosts(env),
+            self_test: env.parse("WEBHOOK_SELF_TEST", SelfTestMode::Advise),
             retry: retry(env),
             breaker: breaker(env),
             cache: CacheConfig::from_env(env),
@@ -69,7 +92,7 @@ impl FromEnv for ConnectorConfig {
     }
 }
 
-fn base_url(env: &mut Env, name: &str, default: Option<&str>) -> Option<Url> {
+pub(crate) fn base_url(env: &mut Env, name: &str, default: Option<&str>) -> Option<Url> {
     let text = env.optional(name).or_else(|| default.map(str::to_owned))?;
     match Url::parse(&text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.has_host() => {

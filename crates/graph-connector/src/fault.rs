@@ -55,6 +55,7 @@ fn fault(error: &GraphError) -> ProviderFault {
         GraphErrorKind::Credential | GraphErrorKind::NotConfigured { .. } => FaultKind::Credential,
         GraphErrorKind::TryLater => FaultKind::TryLater,
         GraphErrorKind::Refused => FaultKind::Refused,
+        GraphErrorKind::Ambiguous => FaultKind::Ambiguous,
         _ => FaultKind::Unavailable,
     };
     fault.kind = kind.into();

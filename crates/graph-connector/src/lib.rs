@@ -4,18 +4,35 @@
 //! provider themselves. It starts without a credential and says then what to set.
 
 mod assembly;
+mod attach;
 mod cached;
+mod clients;
 mod config;
 mod convert;
+mod convert_mail;
+mod convert_teams;
 mod fault;
+mod mail;
 mod metrics;
 mod permissions;
+mod probe;
+mod self_test;
+mod send;
 mod server;
+mod settings;
 mod status;
 mod subscription;
+mod subscription_server;
+mod teams;
+mod watched;
+
+use std::sync::Arc;
 
 use chassis::service::{BoxError, Service};
 use contracts::graph::v1::graph_connector_server::GraphConnectorServer;
+use contracts::graph::v1::graph_mail_server::GraphMailServer;
+use contracts::graph::v1::graph_subscriptions_server::GraphSubscriptionsServer;
+use contracts::graph::v1::graph_teams_server::GraphTeamsServer;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -23,8 +40,10 @@ pub use config::ConnectorConfig;
 pub use metrics::METRICS;
 pub use server::Connector;
 
-/// Largest request; the largest carries two links.
+/// Largest request about drives; the largest carries two links.
 const MAX_REQUEST: usize = 256 * 1024;
+/// Largest request about mail: a draft with its body, or a chunk of an attachment.
+const MAX_MAIL_REQUEST: usize = 8 * 1024 * 1024;
 
 /// The service could not listen.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +63,22 @@ pub async fn start(service: Service<ConnectorConfig>) -> Result<(), BoxError> {
     metrics::describe();
     let address = config.grpc_addr;
     let listener = TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
-    let connector = Connector::assemble(&config, clock)?;
+    let connector = Arc::new(Connector::assemble(&config, clock)?);
     cache::watch(&tasks, &shutdown, &health, connector.cache());
-    let routes = Routes::new(GraphConnectorServer::new(connector).max_decoding_message_size(MAX_REQUEST));
+    connector.tokens().watch(&tasks, &shutdown);
+    let routes = routes(&connector);
     tasks.spawn_critical(
         "grpc server",
         async move { chassis::grpc::serve(listener, routes, &shutdown).await },
     );
     Ok(())
+}
+
+/// All services of the connector.
+pub fn routes(connector: &Arc<Connector>) -> Routes {
+    let own = || Arc::clone(connector);
+    Routes::new(GraphConnectorServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(GraphMailServer::from_arc(own()).max_decoding_message_size(MAX_MAIL_REQUEST))
+        .add_service(GraphTeamsServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
+        .add_service(GraphSubscriptionsServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
 }

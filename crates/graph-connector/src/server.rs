@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache::{Cache, Kind};
+use chassis::config::SecretSource;
 use chassis::time::deadline;
 use chrono::TimeDelta;
 use contracts::fault::{busy, refused};
@@ -16,22 +17,26 @@ use contracts::graph::v1::{
     get_item_request, list_children_request,
 };
 use domain::time::SharedClock;
+use graph_client::WorkflowHosts;
 use graph_client::{DeltaCursor, FolderRef, GraphClient, GraphError, ItemRef, NextLink};
 use outbound::provider::CallError;
+use outbound::token::EntraTokens;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status};
 
 use crate::cached::{scope, through};
+use crate::clients::{Clients, priority};
 use crate::config::ConnectorConfig;
 use crate::convert::{drive, item, items, micros, poison};
 use crate::fault::status;
 use crate::permissions::{FILES_READ, FILES_READ_WRITE, Permissions};
-use crate::subscription::{EnsureError, Subscriptions, Wanted};
+use crate::subscription::{EnsureError, RenewBelow, Subscriptions, Wanted};
+use crate::watched::Watched;
 
 /// How long a call waits for its turn before it is sent away.
-const TURN_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const TURN_WAIT: Duration = Duration::from_secs(10);
 /// Longest `clientState` (subscription resource, Graph v1.0).
-const MAX_CLIENT_STATE: usize = 128;
+pub(crate) const MAX_CLIENT_STATE: usize = 128;
 
 /// The service. Its memory does not grow with the drive: one page at a time, at most `max_calls` of them.
 #[derive(Debug)]
@@ -40,7 +45,13 @@ pub struct Connector {
     pub(crate) cache: Arc<Cache>,
     pub(crate) permissions: Permissions,
     pub(crate) clock: SharedClock,
-    subscriptions: Subscriptions,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) clients: Clients,
+    pub(crate) mail_page_size: u32,
+    pub(crate) body_limit: usize,
+    pub(crate) workflow_urls: Option<SecretSource>,
+    pub(crate) workflow_hosts: WorkflowHosts,
+    tokens: Arc<EntraTokens>,
     page_size: u32,
     turns: Semaphore,
     /// The drive that was asked for last: a probe needs one.
@@ -49,18 +60,25 @@ pub struct Connector {
 
 impl Connector {
     pub(crate) fn new(
-        graph: GraphClient,
+        clients: Clients,
+        tokens: Arc<EntraTokens>,
         cache: Arc<Cache>,
         subscriptions: Subscriptions,
         config: &ConnectorConfig,
         clock: SharedClock,
     ) -> Self {
         Self {
-            graph,
+            graph: clients.drives.clone(),
             cache,
             permissions: Permissions::default(),
             clock,
             subscriptions,
+            clients,
+            mail_page_size: config.mail_page_size,
+            body_limit: config.body_limit,
+            workflow_urls: config.workflow_urls.clone(),
+            workflow_hosts: config.workflow_hosts.clone(),
+            tokens,
             page_size: config.page_size,
             turns: Semaphore::new(config.max_calls),
             last_drive: Mutex::new(None),
@@ -71,7 +89,17 @@ impl Connector {
         Arc::clone(&self.cache)
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+    /// The token source, whose secrets can be rotated.
+    pub fn tokens(&self) -> Arc<EntraTokens> {
+        Arc::clone(&self.tokens)
+    }
+
+    /// The drive that was asked for last.
+    pub(crate) fn last_drive(&self) -> Option<String> {
+        self.last_drive.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Status> {
         match deadline("turn", TURN_WAIT, self.turns.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(busy()),
@@ -95,8 +123,7 @@ impl Connector {
 
     /// Asks for what costs little and needs each permission, so that a missing one is known by name.
     async fn probe(&self) {
-        let drive = self.last_drive.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(drive) = drive {
+        if let Some(drive) = self.last_drive() {
             let outcome = self.graph.delta_page(&drive, DeltaCursor::Latest, 1).await;
             if let Err(error) = self.permissions.learn(FILES_READ, outcome) {
                 tracing::warn!(%error, "probe: drives cannot be read");
@@ -158,7 +185,8 @@ impl GraphConnector for Connector {
             Ok(size) => size.min(1_000),
         };
         let _turn = self.turn().await?;
-        let page = self.read(self.graph.delta_page(id, cursor, page_size).await)?;
+        let graph = self.graph.clone().with_priority(priority(request.context.as_ref()));
+        let page = self.read(graph.delta_page(id, cursor, page_size).await)?;
         let next = match page.next {
             NextLink::Next(link) => delta_page_reply::Next::NextLink(link),
             NextLink::Delta(link) => {
@@ -238,17 +266,18 @@ impl GraphConnector for Connector {
             return Err(refused("invalidRequest", message));
         }
         let _turn = self.turn().await?;
+        let left = TimeDelta::try_seconds(request.renew_before_seconds.max(0)).unwrap_or(TimeDelta::MAX);
         let wanted = Wanted {
-            drive_id,
+            watched: Watched::drive(drive_id),
             client_state: &request.client_state,
             known_id: Some(request.known_subscription_id.as_str()).filter(|id| !id.is_empty()),
-            renew_before: TimeDelta::try_seconds(request.renew_before_seconds.max(0))
-                .unwrap_or(TimeDelta::MAX),
+            renew_below: RenewBelow::Left(left),
+            certificate: None,
         };
         let ensured = match self.subscriptions.ensure(&wanted).await {
             Ok(ensured) => self.permissions.learn(FILES_READ_WRITE, Ok(ensured)),
             Err(EnsureError::Graph(error)) => self.permissions.learn(FILES_READ_WRITE, Err(error)),
-            Err(error @ EnsureError::NoWebhook) => return Err(refused("notConfigured", error.to_string())),
+            Err(error) => return Err(refused("notConfigured", error.to_string())),
         };
         let ensured = ensured.map_err(|error| status(&error))?;
         tracing::info!(subscription = ensured.id, action = ensured.action, "drive subscription ensured");
@@ -269,7 +298,8 @@ impl GraphConnector for Connector {
             return Err(refused("invalidRequest", "subscription_id is empty"));
         }
         let _turn = self.turn().await?;
-        let existed = self.graph.delete_subscription(&id).await.map_err(|error| status(&error))?;
+        let existed =
+            self.subscriptions.graph().delete_subscription(&id).await.map_err(|error| status(&error))?;
         Ok(Response::new(DeleteSubscriptionReply { existed }))
     }
 }

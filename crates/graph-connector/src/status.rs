@@ -50,6 +50,7 @@ impl Connector {
             cache_hits: cache.hits,
             cache_misses: cache.misses,
             active_secret: token.active_secret.to_owned(),
+            secret_expires_at_us: token.secret_expires_at.map(micros),
         }
     }
 }

@@ -4,10 +4,13 @@
 //! The only crate that names `reqwest`. [`http::HttpClient`] is the plain client without policy;
 //! [`provider::ProviderClient`] adds what a provider's rules ask for.
 
+pub mod audit_keys;
 pub mod http;
+pub mod jwks;
 mod metrics;
 pub mod provider;
 pub mod redact;
+pub mod rich;
 pub mod throttle;
 pub mod token;
 pub mod vault;

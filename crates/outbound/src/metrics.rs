@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of the calling policy.
-pub const METRICS: [Metric; 3] = [
+pub const METRICS: [Metric; 5] = [
     Metric {
         name: "provider_throttled_total",
         kind: Kind::Counter,
@@ -21,5 +21,17 @@ pub const METRICS: [Metric; 3] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         help: "Questions to the throttle fence answered without its shared store.",
+    },
+    Metric {
+        name: "provider_secret_expiry_timestamp_seconds",
+        kind: Kind::Gauge,
+        unit: Unit::Seconds,
+        help: "When the provider's client secret ends (AZURE_CLIENT_SECRET_EXPIRES_AT), Unix time.",
+    },
+    Metric {
+        name: "provider_secret_reload_timestamp_seconds",
+        kind: Kind::Gauge,
+        unit: Unit::Seconds,
+        help: "When another client secret last took over, Unix time.",
     },
 ];

@@ -5,6 +5,7 @@ mod call;
 mod challenge;
 mod client;
 mod error;
+mod pace;
 mod reading;
 mod skew;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use broker::BrokerConfig;
 use chassis::config::{Env, FromEnv};
 use contracts::jobs::{
-    CleanExpiredChannels, CleanQueue, JobPayload, PurgeFinished, PushCalendars, RenewChannels,
-    SweepCalendars, SweepDrives, Trigger,
+    CleanExpiredChannels, CleanQueue, JobPayload, PurgeFinished, PushCalendars, RenewChannels, RunRetention,
+    SweepCalendars, SweepDrives, SweepMessages, Trigger, VerifyAudit,
 };
 use domain::schedule::{CronExpr, Missed};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const ENDED_DAYS: i32 = 7;
 const NIGHTLY_JITTER_SECONDS: i32 = 300;
 /// The runbook's: every five minutes.
 const PUSH_CALENDARS: &str = "*/5 * * * *";
-/// Calendars of all companies are not asked for in the same second (provider facts A7: spread periodic work).
+/// Calendars and mailboxes of all companies are not asked for in the same second (provider facts A7: spread periodic work).
 const CALENDAR_JITTER_SECONDS: i32 = 60;
 /// Minutes of a day.
 const DAY: u32 = 24 * 60;
@@ -45,6 +45,8 @@ pub struct SchedulerConfig {
     pub lost_after: Duration,
     /// `JOB_HISTORY_DAYS` (default 30): finished jobs, occurrences and notifications leave after this.
     pub history_days: i32,
+    /// `ENABLE_REALTIME_SYNC` (default true): calendars are to have push channels, and are counted without.
+    pub realtime: bool,
 }
 
 impl FromEnv for SchedulerConfig {
@@ -55,6 +57,7 @@ impl FromEnv for SchedulerConfig {
             schedules: schedules(env),
             lost_after: env.seconds("LOST_BELL_SECONDS", 20),
             history_days: history_days(env),
+            realtime: env.flag("ENABLE_REALTIME_SYNC", true),
         }
     }
 }
@@ -105,16 +108,20 @@ fn schedules(env: &mut Env) -> Vec<DefaultSchedule> {
         json!(SweepCalendars { trigger: Trigger::Sweep }),
     );
     "Finds what Google's messages missed (SYNC_INTERVAL_MINUTES).".clone_into(&mut pull.description);
-    for calendar in [&mut push, &mut pull] {
-        calendar.jitter_seconds = CALENDAR_JITTER_SECONDS;
+    let mut messages =
+        schedule("sweep-messages", (&every, "UTC"), SweepMessages::KIND, json!(SweepMessages {}));
+    "Finds the mail that notifications missed (SYNC_INTERVAL_MINUTES); repairs Teams once a day."
+        .clone_into(&mut messages.description);
+    for spread in [&mut push, &mut pull, &mut messages] {
+        spread.jitter_seconds = CALENDAR_JITTER_SECONDS;
     }
-    let mut all = vec![onedrive, floor, push, pull];
+    let mut all = vec![onedrive, floor, push, pull, messages];
     all.extend(nightly());
     all
 }
 
 /// The nightly jobs: names and times of the calendar seed, and the purge of what was deleted.
-fn nightly() -> [DefaultSchedule; 4] {
+fn nightly() -> [DefaultSchedule; 6] {
     let nightly =
         |name: &str, cron: &str, command: &str, payload: Value, description: &str| DefaultSchedule {
             description: description.to_owned(),
@@ -149,6 +156,20 @@ fn nightly() -> [DefaultSchedule; 4] {
             CleanExpiredChannels::KIND,
             json!(CleanExpiredChannels { days: ENDED_DAYS }),
             "Clean-up of ended channels: forgets push channels of calendars and drives that ended.",
+        ),
+        nightly(
+            "audit-retention",
+            "30 2 * * *",
+            RunRetention::KIND,
+            json!(RunRetention { dry_run: false }),
+            "Archives audit records, and purges archived ones, as the organization's policies say.",
+        ),
+        nightly(
+            "audit-verify",
+            "30 4 * * *",
+            VerifyAudit::KIND,
+            json!(VerifyAudit { archives: false }),
+            "Judges the audit trail: altered, missing, inserted or reordered records, broken checkpoints.",
         ),
     ]
 }
@@ -201,15 +222,42 @@ mod tests {
                 ("sweep-drives", "0 */2 * * *", true),
                 ("process-google-calendar-sync-queue", "*/5 * * * *", true),
                 ("sync-google-calendar-incremental", "0 */2 * * *", true),
+                ("sweep-messages", "0 */2 * * *", true),
                 ("purge-finished", "0 2 * * *", true),
                 ("cleanup-google-calendar-sync-queue", "0 2 * * *", true),
                 ("renew-google-calendar-webhooks", "0 3 * * *", true),
                 ("cleanup-expired-google-webhooks", "0 4 * * *", true),
+                ("audit-retention", "30 2 * * *", true),
+                ("audit-verify", "30 4 * * *", true),
             ]
         );
         for schedule in schedules {
-            contracts::jobs::validate(&schedule.command, 1, schedule.payload).expect("a payload of its kind");
             CronExpr::parse(&schedule.schedule, &schedule.time_zone).expect("a schedule");
+            let job = store::schedules::job_of(&stored(schedule), "test").expect("a job that can be written");
+            job.expect("a kind that schedules may enqueue, with a payload of its own");
+        }
+    }
+
+    /// As the table has it.
+    fn stored(default: DefaultSchedule) -> store::schedules::Schedule {
+        let epoch = chrono::DateTime::UNIX_EPOCH;
+        store::schedules::Schedule {
+            jobid: 1,
+            company: domain::ids::CompanyId(uuid::Uuid::nil()),
+            jobname: default.jobname,
+            schedule: default.schedule,
+            time_zone: default.time_zone,
+            command: default.command,
+            payload: default.payload,
+            active: default.active,
+            missed_policy: default.missed_policy,
+            jitter_seconds: default.jitter_seconds,
+            description: default.description,
+            decided_until: epoch,
+            next_run_at: None,
+            updated_by: None,
+            updated_reason: None,
+            updated_at: epoch,
         }
     }
 

@@ -15,8 +15,8 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Deadline of reading them.
 const STEP: Duration = Duration::from_secs(10);
 
-/// Shows the numbers until the process drains.
-pub(crate) async fn run(parts: Parts) {
+/// Shows the numbers until the process drains. Without `realtime` no calendar is to have a channel.
+pub(crate) async fn run(parts: Parts, realtime: bool) {
     let draining = parts.shutdown.draining();
     let mut kinds = BTreeSet::new();
     loop {
@@ -24,11 +24,15 @@ pub(crate) async fn run(parts: Parts) {
             () = draining.cancelled() => return,
             () = pause(EVERY) => {}
         }
-        match deadline("counting jobs", STEP, read(&parts)).await {
-            Ok(Ok(Numbers { counts, bells, calendars })) => {
+        match deadline("counting jobs", STEP, read(&parts, realtime)).await {
+            Ok(Ok(Numbers { counts, bells, calendars, soonest_end })) => {
                 show(&counts, bells, &mut kinds);
                 metrics::gauge!("calendar_writes_pending").set(float(calendars.0));
                 metrics::gauge!("calendars_without_channel").set(float(calendars.1));
+                if let Some(end) = soonest_end {
+                    metrics::gauge!("webhook_subscription_expiry_timestamp_seconds", "provider" => "microsoft")
+                        .set(end);
+                }
             }
             Ok(Err(error)) => tracing::debug!(error = chassis::telemetry::chain(&error), "cannot count jobs"),
             Err(elapsed) => tracing::warn!(error = %elapsed, "cannot count jobs"),
@@ -42,15 +46,19 @@ struct Numbers {
     bells: (i64, f64),
     /// App writes under way, calendars without a channel.
     calendars: (i64, i64),
+    /// The soonest end of a subscription of Microsoft, seconds since the epoch.
+    soonest_end: Option<f64>,
 }
 
-async fn read(parts: &Parts) -> Result<Numbers, StoreError> {
+async fn read(parts: &Parts, realtime: bool) -> Result<Numbers, StoreError> {
     let floor = parts.tide().floor();
     let mut tx = parts.store.dispatch().await?;
+    let dark = if realtime { webhooks::without_channel(&mut tx).await? } else { 0 };
     let numbers = Numbers {
         counts: counts(&mut tx).await?,
         bells: backlog_from(&mut tx, floor).await?,
-        calendars: (queue::pending(&mut tx).await?, webhooks::without_channel(&mut tx).await?),
+        calendars: (queue::pending(&mut tx).await?, dark),
+        soonest_end: store::subscriptions::soonest_end(&mut tx).await?,
     };
     tx.commit().await?;
     Ok(numbers)

@@ -15,6 +15,7 @@ mod looks;
 mod lost;
 mod metrics;
 pub mod relay;
+pub mod renewals;
 pub mod tide;
 mod weights;
 
@@ -106,6 +107,7 @@ pub fn spawn(parts: &Parts, config: &SchedulerConfig, tasks: &Tasks) {
     tasks.spawn("schedules", housekeeping::ensure_schedules(parts.clone(), config.schedules.clone()));
     tasks.spawn("settle-runs", housekeeping::settle_runs(parts.clone()));
     tasks.spawn("history", housekeeping::keep_history(parts.clone(), config.history_days));
-    tasks.spawn("gauges", gauges::run(parts.clone()));
+    tasks.spawn("renewals", renewals::run(parts.clone()));
+    tasks.spawn("gauges", gauges::run(parts.clone(), config.realtime));
     tasks.spawn("archivist", archivist::run(parts.clone()));
 }

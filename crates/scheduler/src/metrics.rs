@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 21] = [
+pub const METRICS: [Metric; 22] = [
     gauge("jobs_pending", Unit::Count, "Queued jobs, by kind."),
     gauge("jobs_running", Unit::Count, "Running jobs, by kind."),
     gauge("jobs_dead", Unit::Count, "Dead letters, by kind."),
@@ -31,6 +31,11 @@ pub const METRICS: [Metric; 21] = [
         "calendars_without_channel",
         Unit::Count,
         "Connected calendars that are to have a push channel and have none that lives; polling alone serves them.",
+    ),
+    gauge(
+        "webhook_subscription_expiry_timestamp_seconds",
+        Unit::Seconds,
+        "When the subscription that ends first of all companies does, seconds since the epoch, by provider.",
     ),
     counter("broker_dead_letters_total", "Messages archived from the dead-letter queue, by reason."),
 ];

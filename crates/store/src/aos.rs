@@ -224,20 +224,10 @@ pub async fn record_drive_sync(
     drive_id: &str,
     error: Option<&str>,
 ) -> Result<u64> {
-    sqlx::query!(
-        "UPDATE aos SET last_synced_at = clock_timestamp(), last_error = $3,
-             last_sync_status = CASE WHEN $3::text IS NULL THEN 'success' ELSE 'error' END,
-             failing_since = CASE WHEN $3::text IS NULL THEN NULL
-                 ELSE coalesce(failing_since, clock_timestamp()) END
-         WHERE company_id = $1 AND drive_id = $2 AND (last_error IS DISTINCT FROM $3::text
-             OR last_sync_status IS NULL OR (failing_since IS NULL) <> ($3::text IS NULL))",
-        company.uuid(),
-        drive_id,
-        error,
-    )
-    .execute(tx.conn())
-    .await
-    .doing("noting the run of a drive's AOs")?;
+    match error {
+        Some(error) => drive_failed(tx, company, drive_id, error).await?,
+        None => drive_succeeded(tx, company, drive_id).await?,
+    }
     let aos = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM aos WHERE company_id = $1 AND drive_id = $2"#,
         company.uuid(),
@@ -247,6 +237,38 @@ pub async fn record_drive_sync(
     .await
     .doing("counting a drive's AOs")?;
     Ok(u64::try_from(aos).unwrap_or(0))
+}
+
+/// Looks at the unsettled AOs alone (index `aos_unsettled`).
+async fn drive_succeeded(tx: &mut Tx, company: CompanyId, drive_id: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE aos SET last_synced_at = clock_timestamp(), last_error = NULL, last_sync_status = 'success',
+             failing_since = NULL
+         WHERE company_id = $1 AND drive_id = $2 AND (last_error IS NOT NULL
+             OR last_sync_status IS DISTINCT FROM 'success' OR failing_since IS NOT NULL)",
+        company.uuid(),
+        drive_id,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("noting the run of a drive's AOs")
+    .map(drop)
+}
+
+async fn drive_failed(tx: &mut Tx, company: CompanyId, drive_id: &str, error: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE aos SET last_synced_at = clock_timestamp(), last_error = $3, last_sync_status = 'error',
+             failing_since = coalesce(failing_since, clock_timestamp())
+         WHERE company_id = $1 AND drive_id = $2 AND (last_error IS DISTINCT FROM $3::text
+             OR last_sync_status IS DISTINCT FROM 'error' OR failing_since IS NULL)",
+        company.uuid(),
+        drive_id,
+        error,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("noting the failed run of a drive's AOs")
+    .map(drop)
 }
 
 /// AOs that have failed without a success since before `before`, the oldest trouble first; after the pair

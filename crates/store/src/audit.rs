@@ -1,4 +1,13 @@
-//! Who did what, and why: `audit_events`. Rows are written in the transaction of the action and never change.
+//! Who did what, and why: `audit_events`. Rows are written in the transaction of the action and never change; they
+//! are sealed into the organization's chain afterwards ([`seal`]), kept, archived and purged by policy.
+
+pub mod archives;
+pub mod checkpoints;
+pub mod plan;
+pub mod policies;
+pub mod read;
+pub mod runs;
+pub mod seal;
 
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
@@ -29,17 +38,41 @@ pub struct AuditEntry {
     pub details: Value,
 }
 
+/// What is known of an action beside [`AuditEntry`].
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// Network address of who acted.
+    pub address: Option<String>,
+    /// Job that acted, or that the action caused.
+    pub job_id: Option<Uuid>,
+    /// Member by member what changed, as [`domain::audit::changes`] says it.
+    pub changes: Option<Value>,
+}
+
 /// Records an action in the caller's transaction. `company` is `None` for what belongs to no organization; call
 /// it in a dispatch transaction then.
 ///
 /// # Errors
 /// As every statement.
 pub async fn record(tx: &mut Tx, company: Option<CompanyId>, entry: &AuditEntry) -> Result<Uuid> {
+    record_with(tx, company, entry, &Circumstances::default()).await
+}
+
+/// As [`record`], with what else is known.
+///
+/// # Errors
+/// As every statement.
+pub async fn record_with(
+    tx: &mut Tx,
+    company: Option<CompanyId>,
+    entry: &AuditEntry,
+    circumstances: &Circumstances,
+) -> Result<Uuid> {
     let id = chassis::ids::new_id();
     sqlx::query!(
         "INSERT INTO audit_events (id, company_id, actor, role, action, resource, reason, request_id, trace_id,
-             details)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             details, address, job_id, changes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         id,
         company.map(CompanyId::uuid),
         entry.actor,
@@ -50,6 +83,9 @@ pub async fn record(tx: &mut Tx, company: Option<CompanyId>, entry: &AuditEntry)
         entry.request_id,
         entry.trace_id,
         entry.details,
+        circumstances.address,
+        circumstances.job_id,
+        circumstances.changes,
     )
     .execute(tx.conn())
     .await

@@ -7,6 +7,7 @@ pub mod app_events;
 pub mod conflicts;
 pub mod connections;
 pub mod consents;
+mod content;
 pub mod grants;
 pub mod queue;
 pub mod rows;

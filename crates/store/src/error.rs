@@ -68,6 +68,18 @@ impl StoreError {
             if e.code().as_deref() == Some("42501"))
     }
 
+    /// Whether what was to be written is at fault (classes 22 and 23 of SQLSTATE): another row can still be written,
+    /// and this one never.
+    pub fn is_about_data(&self) -> bool {
+        match self {
+            StoreError::Constraint { .. } | StoreError::Malformed { .. } => true,
+            StoreError::Refused { source: sqlx::Error::Database(e), .. } => {
+                e.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         match self {

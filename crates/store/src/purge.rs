@@ -6,7 +6,7 @@ use domain::ids::CompanyId;
 use crate::error::{Doing, Result};
 use crate::pool::Tx;
 
-/// Removes the company's tombstoned documents and index rows that are older than `days`.
+/// Removes the company's tombstoned documents, index rows and messages that are older than `days`.
 ///
 /// # Errors
 /// As every statement.
@@ -20,8 +20,12 @@ pub async fn tombstones(tx: &mut Tx, company: CompanyId, days: i32, limit: i64) 
             DELETE FROM drive_items i USING (SELECT drive_no, item_id FROM drive_items, line
                 WHERE company_id = $1 AND deleted_at < line.at LIMIT $3) old
             WHERE i.drive_no = old.drive_no AND i.item_id = old.item_id RETURNING 1
+        ), messages_gone AS (
+            DELETE FROM messages WHERE id IN (SELECT id FROM messages, line
+                WHERE company_id = $1 AND deleted_at < line.at LIMIT $3) RETURNING 1
         )
-        SELECT (SELECT count(*) FROM documents_gone) + (SELECT count(*) FROM items_gone) AS "gone!""#,
+        SELECT (SELECT count(*) FROM documents_gone) + (SELECT count(*) FROM items_gone)
+            + (SELECT count(*) FROM messages_gone) AS "gone!""#,
         company.uuid(),
         days,
         limit,

@@ -16,7 +16,7 @@ pub enum Judgement {
     Accepted,
     /// Subscription not known (yet).
     Unknown,
-    /// The clientState does not match.
+    /// The clientState does not match, or what is encrypted is not proven.
     Refused,
 }
 
@@ -34,6 +34,8 @@ impl Judgement {
 /// One receipt; equal notifications of one delivery share one.
 #[derive(Debug, Clone)]
 pub struct NewReceipt {
+    /// Minted at the arrival: the same receipt is never written twice.
+    pub id: Uuid,
     /// Owner; none while the subscription is unknown.
     pub company: Option<CompanyId>,
     /// `microsoft`.
@@ -52,7 +54,7 @@ pub struct NewReceipt {
     pub body: Value,
 }
 
-/// Writes receipts in one statement.
+/// Writes receipts in one statement; one that is there already stays as it is.
 ///
 /// # Errors
 /// As every statement.
@@ -60,7 +62,7 @@ pub async fn record(tx: &mut Tx, receipts: &[NewReceipt]) -> Result<()> {
     if receipts.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = receipts.iter().map(|_| chassis::ids::new_id()).collect();
+    let ids: Vec<Uuid> = receipts.iter().map(|r| r.id).collect();
     let companies: Vec<Option<Uuid>> = receipts.iter().map(|r| r.company.map(CompanyId::uuid)).collect();
     let providers: Vec<String> = receipts.iter().map(|r| r.provider.to_owned()).collect();
     let subscriptions: Vec<Option<String>> = receipts.iter().map(|r| r.subscription_id.clone()).collect();
@@ -73,7 +75,8 @@ pub async fn record(tx: &mut Tx, receipts: &[NewReceipt]) -> Result<()> {
         "INSERT INTO webhook_receipts (id, company_id, provider, subscription_id, resource, change_type, result,
              job_id, body)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-             $8::uuid[], $9::jsonb[])",
+             $8::uuid[], $9::jsonb[])
+         ON CONFLICT (id) DO NOTHING",
         &ids,
         &companies as &[Option<Uuid>],
         &providers,

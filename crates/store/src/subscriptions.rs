@@ -4,10 +4,12 @@
 //! that overtakes Graph's answer finds it by that digest.
 
 use chrono::{DateTime, Utc};
+use contracts::jobs::{EnsureSubscription, SubscriptionIntent};
 use domain::ids::CompanyId;
 use uuid::Uuid;
 
 use crate::error::{Doing, Result};
+use crate::jobs::NewJob;
 use crate::pool::Tx;
 
 /// A subscription as people see it.
@@ -318,21 +320,124 @@ pub async fn mark_removed(
     .map(|done| done.rows_affected() > 0)
 }
 
-/// Enabled drives of the company whose subscription ends within `hours`, or that have none.
+/// What is synchronised and has no subscription that lasts for `hours`, or one that is due for renewal: (resource type,
+/// resource id) of enabled drives, mailboxes, channels and chats.
 ///
 /// # Errors
 /// As every statement.
-pub async fn drives_to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec<String>> {
-    sqlx::query_scalar!(
-        "SELECT drive_id FROM drives d WHERE company_id = $1 AND enabled AND NOT EXISTS (
+pub async fn to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec<(String, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT r.kind AS "kind!", r.id AS "id!" FROM (
+             SELECT 'drive' AS kind, drive_id AS id FROM drives WHERE company_id = $1 AND enabled
+             UNION ALL SELECT 'mailbox', user_id FROM mailboxes WHERE company_id = $1 AND enabled
+             UNION ALL SELECT 'channel', team_id || '/' || channel_id FROM teams_channels
+                 WHERE company_id = $1 AND enabled
+             UNION ALL SELECT 'chat', chat_id FROM teams_chats WHERE company_id = $1 AND enabled
+         ) r WHERE NOT EXISTS (
              SELECT FROM microsoft_subscriptions s
-             WHERE s.company_id = $1 AND s.resource_type = 'drive' AND s.resource_id = d.drive_id
-                 AND s.state = 'active' AND s.expires_at > clock_timestamp() + make_interval(hours => $2))
-         ORDER BY drive_id",
+             WHERE s.company_id = $1 AND s.resource_type = r.kind AND s.resource_id = r.id AND s.state = 'active'
+                 AND s.expires_at > clock_timestamp() + make_interval(hours => $2)
+                 AND (s.renew_at IS NULL OR s.renew_at > clock_timestamp()))
+         ORDER BY r.kind, r.id"#,
         company.uuid(),
         hours,
     )
     .fetch_all(tx.conn())
     .await
-    .doing("looking for subscriptions that end")
+    .doing("looking for subscriptions that end")?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.id)).collect())
+}
+
+/// Jobs that make sure of these subscriptions; each coalesces with one that waits.
+///
+/// # Errors
+/// When a payload does not serialise.
+pub fn ensure_jobs(
+    company: CompanyId,
+    resources: &[(String, String)],
+    by: &str,
+    priority: i16,
+) -> Result<Vec<NewJob>> {
+    resources
+        .iter()
+        .map(|(resource_type, resource_id)| {
+            let ensure = EnsureSubscription {
+                resource_type: resource_type.clone(),
+                resource_id: resource_id.clone(),
+                intent: SubscriptionIntent::Ensure,
+            };
+            let key = format!("{resource_type}:{resource_id}");
+            Ok(NewJob::new(company, &ensure, by)?
+                .dedupe(&*key)
+                .resource(format!("subscription:{resource_id}"))
+                .priority(priority))
+        })
+        .collect()
+}
+
+/// Notes when a subscription is to be renewed.
+///
+/// # Errors
+/// As every statement.
+pub async fn renew_at(
+    tx: &mut Tx,
+    company: CompanyId,
+    subscription_id: &str,
+    at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE microsoft_subscriptions SET renew_at = $3 WHERE company_id = $1 AND subscription_id = $2",
+        company.uuid(),
+        subscription_id,
+        at,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("noting when to renew")
+    .map(drop)
+}
+
+/// The soonest end of an active subscription of any company (seconds since the epoch); `None` when there is none. In a
+/// dispatch transaction.
+///
+/// # Errors
+/// As every statement.
+pub async fn soonest_end(tx: &mut Tx) -> Result<Option<f64>> {
+    sqlx::query_scalar!(
+        "SELECT extract(epoch FROM min(expires_at))::float8 FROM microsoft_subscriptions WHERE state = 'active'"
+    )
+    .fetch_one(tx.conn())
+    .await
+    .doing("looking for the soonest end")
+}
+
+/// Companies that something is to be renewed for at this moment, of at most `limit`: renewal is due, or what is
+/// synchronised has been silent. In a dispatch transaction.
+///
+/// # Errors
+/// As every statement.
+pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<(CompanyId, String, String)>> {
+    let rows = sqlx::query!(
+        "SELECT company_id, resource_type, resource_id FROM microsoft_subscriptions
+         WHERE state = 'active' AND renew_at <= clock_timestamp() ORDER BY renew_at LIMIT $1",
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("looking for renewals that are due")?;
+    Ok(rows.into_iter().map(|r| (CompanyId(r.company_id), r.resource_type, r.resource_id)).collect())
+}
+
+/// Whether a subscription of any company is being created at this moment. In a dispatch transaction.
+///
+/// # Errors
+/// As every statement.
+pub async fn any_pending(tx: &mut Tx) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM microsoft_subscriptions WHERE state = 'pending'
+               AND created_at > clock_timestamp() - interval '5 minutes') AS "pending!""#
+    )
+    .fetch_one(tx.conn())
+    .await
+    .doing("looking for subscriptions that begin")
 }

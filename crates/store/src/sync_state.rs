@@ -1,5 +1,7 @@
 //! The read side of `microsoft_sync_state`: ages and counts, never the cursor itself.
 
+pub mod cursor;
+
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
 

@@ -11,6 +11,7 @@ mod watch;
 use chrono::{DateTime, Utc};
 use domain::calendar::engine::{Direction, Setting};
 use domain::calendar::merge::{Loser, Owner, Policy};
+use domain::drive::MassChange;
 use domain::ids::CompanyId;
 use job_runtime::{JobContext, JobError};
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ struct Work {
     tenant: String,
     direction: Direction,
     policy: Policy,
+    /// What the company lets a run end without asking.
+    limits: MassChange,
 }
 
 /// The calendar of a job, when it takes part in syncing.
@@ -42,6 +45,7 @@ async fn load(job: &JobContext, connection: Uuid) -> Result<Option<Work>, JobErr
     let company = job.company();
     let mut tx = job.begin().await?;
     let found = store::calendar::connections::get(&mut tx, company, connection).await?;
+    let settings = store::settings::get(&mut tx, company).await?;
     tx.rollback().await?;
     let Some(found) = found.filter(|found| found.enabled && found.state == "active") else { return Ok(None) };
     let direction = match found.sync_direction.as_str() {
@@ -50,8 +54,12 @@ async fn load(job: &JobContext, connection: Uuid) -> Result<Option<Work>, JobErr
         _ => Direction::Both,
     };
     let calendar = Calendar { connection, id: found.calendar_id, user_id: found.user_id };
-    let policy = Policy::default();
-    Ok(Some(Work { calendar, company, tenant: company.to_string(), direction, policy }))
+    let policy = policy_of(&settings.conflict_policy);
+    let limits = MassChange {
+        max_share: f64::from(settings.mass_change_share),
+        min_count: u64::try_from(settings.mass_change_minimum).unwrap_or(0),
+    };
+    Ok(Some(Work { calendar, company, tenant: company.to_string(), direction, policy, limits }))
 }
 
 impl Work {
@@ -102,6 +110,14 @@ impl Work {
 fn base_of(stored: &Stored, loser: &Loser) -> Option<Value> {
     let base = stored.row.link.as_ref()?.base.as_ref()?.side.event()?;
     serde_json::to_value(base).ok()?.get(loser.field.as_str()).cloned()
+}
+
+/// The company's choice; its default where a later version wrote one that this one does not know.
+fn policy_of(name: &str) -> Policy {
+    [Policy::NewestWins, Policy::AppWins, Policy::ProviderWins]
+        .into_iter()
+        .find(|policy| policy_name(*policy) == name)
+        .unwrap_or_default()
 }
 
 const fn policy_name(policy: Policy) -> &'static str {

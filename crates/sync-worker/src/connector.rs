@@ -60,6 +60,7 @@ impl Caller {
                 job_id: job.job().to_string(),
                 cache_scope: scope.to_owned(),
                 bypass_cache,
+                ..pb::CallContext::default()
             },
         }
     }
@@ -214,32 +215,6 @@ impl Connector {
     pub async fn clear_cache(&self, scope: &str) -> Result<u64, ProviderError> {
         answer(self.client.clone().clear_cache(pb::ClearCacheRequest { scope: scope.to_owned() }).await)
             .map(|reply| reply.cleared)
-    }
-
-    /// Makes sure that a live subscription on the drive's root points at us.
-    ///
-    /// # Errors
-    /// [`ProviderError`] with the connector's fault.
-    pub async fn ensure_subscription(
-        &self,
-        by: &Caller,
-        drive: &str,
-        client_state: &str,
-        known: &str,
-        renew_before_seconds: i64,
-    ) -> Result<pb::EnsureDriveSubscriptionReply, ProviderError> {
-        answer(
-            self.client
-                .clone()
-                .ensure_drive_subscription(pb::EnsureDriveSubscriptionRequest {
-                    context: Some(by.wire()),
-                    drive_id: drive.to_owned(),
-                    client_state: client_state.to_owned(),
-                    known_subscription_id: known.to_owned(),
-                    renew_before_seconds,
-                })
-                .await,
-        )
     }
 }
 

@@ -6,11 +6,9 @@ mod folders;
 mod project;
 mod report;
 mod round;
-mod subscription;
 mod sync_ao;
 mod sync_drive;
 
-pub use subscription::EnsureSubscription;
 pub use sync_ao::SyncAoHandler;
 pub use sync_drive::SyncDriveHandler;
 

@@ -1,13 +1,12 @@
 //! The nightly jobs of the calendar seed: queue clean-up, channel renewal, clean-up of ended channels.
 
 use async_trait::async_trait;
-use contracts::jobs::{
-    CleanExpiredChannels, CleanQueue, EnsureDriveSubscription, RenewChannels, drive_resource,
-};
+use contracts::jobs::{CleanExpiredChannels, CleanQueue, RenewChannels};
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::calendar::{queue, webhooks};
-use store::jobs::{NewJob, enqueue_many};
+use store::jobs::enqueue_many;
+use store::subscriptions;
 
 use crate::maintenance::renewals;
 
@@ -40,7 +39,7 @@ impl Handler for CleanQueueHandler {
     }
 }
 
-/// Runs [`RenewChannels`]: a job for each drive and each calendar whose channel ends soon or is missing.
+/// Runs [`RenewChannels`]: a job for each resource of Microsoft and each calendar whose channel ends soon or is missing.
 #[derive(Debug, Clone, Copy)]
 pub struct RenewChannelsHandler;
 
@@ -50,20 +49,10 @@ impl Handler for RenewChannelsHandler {
 
     async fn run(&self, payload: RenewChannels, job: JobContext) -> Result<Outcome, JobError> {
         let mut tx = job.begin().await?;
-        let drives =
-            store::subscriptions::drives_to_renew(&mut tx, job.company(), payload.within_hours).await?;
-        let mut jobs = Vec::with_capacity(drives.len());
-        for drive_id in &drives {
-            let ensure = EnsureDriveSubscription { drive_id: drive_id.clone() };
-            jobs.push(
-                NewJob::new(job.company(), &ensure, "sync-worker")?
-                    .dedupe(drive_resource(drive_id))
-                    .resource(format!("subscription:{drive_id}"))
-                    .priority(2),
-            );
-        }
+        let ending = subscriptions::to_renew(&mut tx, job.company(), payload.within_hours).await?;
+        let mut jobs = subscriptions::ensure_jobs(job.company(), &ending, "sync-worker", 2)?;
         let calendars = renewals(&mut tx, &job, payload.within_hours).await?;
-        let result = json!({ "renewing": drives.len() + calendars.len(), "calendars": calendars.len() });
+        let result = json!({ "renewing": ending.len() + calendars.len(), "calendars": calendars.len() });
         jobs.extend(calendars);
         enqueue_many(&mut tx, jobs).await?;
         job.commit_done(tx, &result).await

@@ -10,6 +10,7 @@ pub mod documents;
 pub mod fault;
 pub mod housekeeping;
 pub mod maintenance;
+pub mod messages;
 mod metrics;
 mod service;
 mod steps;

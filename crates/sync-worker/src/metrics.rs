@@ -35,6 +35,12 @@ pub const METRICS: [Metric; 9] = [
         help: "Events written, by direction (from_google, to_google) and operation (added, updated, deleted).",
     },
     Metric {
+        name: "messages_synced_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Messages written, by source (mail, channel, chat).",
+    },
+    Metric {
         name: "change_to_database_seconds",
         kind: Kind::Histogram,
         unit: Unit::Seconds,
@@ -51,11 +57,5 @@ pub const METRICS: [Metric; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         help: "Delta rounds that began again: token gone, link refused, page lost.",
-    },
-    Metric {
-        name: "webhook_subscription_expiry_timestamp_seconds",
-        kind: Kind::Gauge,
-        unit: Unit::Seconds,
-        help: "When the subscription that was ensured last expires, seconds since the epoch, by provider.",
     },
 ];

@@ -10,10 +10,14 @@ use store::Store;
 use crate::calendar::{Google, PullHandler, PushHandler, WatchHandler};
 use crate::config::{CalendarConfig, DocumentsConfig, WorkerConfig};
 use crate::connector::Connector;
-use crate::documents::{Documents, EnsureSubscription, SyncAoHandler, SyncDriveHandler};
+use crate::documents::{Documents, SyncAoHandler, SyncDriveHandler};
 use crate::housekeeping::{CleanExpiredChannelsHandler, CleanQueueHandler, RenewChannelsHandler};
 use crate::maintenance::{
     PurgeHandler, PushCalendarsHandler, RetryHandler, SweepCalendarsHandler, SweepHandler,
+};
+use crate::messages::{
+    EnsureDriveSubscriptionHandler, EnsureSubscriptionHandler, Graph, SendMessageHandler,
+    SweepMessagesHandler, SyncChannelHandler, SyncChatHandler, SyncMailboxHandler,
 };
 
 /// Every handler of the worker. Needs a runtime, since the connector's channel lives on it.
@@ -24,13 +28,22 @@ pub fn handlers(
     config: &DocumentsConfig,
     calendars: &CalendarConfig,
 ) -> Result<Handlers, chassis::grpc::ChannelError> {
-    let connector = Connector::new(chassis::grpc::channel(&config.connector_url)?);
+    let channel = chassis::grpc::channel(&config.connector_url)?;
+    let graph = Graph::new(channel.clone());
+    let connector = Connector::new(channel);
+    let ensure = EnsureSubscriptionHandler { graph: graph.clone(), realtime: config.realtime };
     let documents = Documents { config: config.clone(), connector };
     let google = Google::new(chassis::grpc::channel(&calendars.connector_url)?);
     Ok(Handlers::new()
         .with(SyncDriveHandler(documents.clone()))
-        .with(SyncAoHandler(documents.clone()))
-        .with(EnsureSubscription(documents))
+        .with(SyncAoHandler(documents))
+        .with(EnsureDriveSubscriptionHandler(ensure.clone()))
+        .with(ensure)
+        .with(SyncMailboxHandler(graph.clone()))
+        .with(SyncChannelHandler(graph.clone()))
+        .with(SyncChatHandler(graph.clone()))
+        .with(SendMessageHandler(graph))
+        .with(SweepMessagesHandler { realtime: config.realtime })
         .with(PullHandler(google.clone()))
         .with(PushHandler(google.clone()))
         .with(WatchHandler { google, realtime: config.realtime })

@@ -1,5 +1,7 @@
 //! Commands and their options.
 
+pub mod audit;
+pub mod messages;
 pub mod queue;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +33,7 @@ pub enum Command {
     /// Write the demo organization, its owner and its drive; can be repeated
     SeedDemo(SeedArgs),
     /// Ask for a synchronisation over REST
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Sync(SyncArgs),
     /// The job queue: figures, dead letters, parked jobs, and why a job is not running
     Queue {
@@ -50,6 +53,12 @@ pub enum Command {
         #[command(subcommand)]
         command: WebhooksCommand,
     },
+    /// Send mail and cards, and see what became of them
+    Messages {
+        /// What to do
+        #[command(subcommand)]
+        command: messages::MessagesCommand,
+    },
     /// Connected calendars
     Calendar {
         /// What to do with them
@@ -62,7 +71,13 @@ pub enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
-    /// Check credentials and permissions at the providers
+    /// The audit trail: verify, export, policies, retention
+    Audit {
+        /// What to do with it
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
+    /// Check token, permissions, webhooks, subscriptions and queue; fails when something is wrong
     VerifyIntegration,
 }
 
@@ -124,6 +139,9 @@ pub struct SeedArgs {
 /// Options of `sync`.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
+    /// A re-sync of one user, drive, channel or chat
+    #[command(subcommand)]
+    pub resync: Option<messages::ResyncCommand>,
     /// One AO, such as ao-2503
     #[arg(long, required_unless_present = "all", conflicts_with = "all")]
     pub ao: Option<String>,
@@ -174,13 +192,15 @@ pub enum SchedulesCommand {
 pub enum WebhooksCommand {
     /// List subscriptions with their expiry
     List,
+    /// Make sure that everything that is synchronised has one
+    Setup,
     /// Renew those that end soon, ask for those that are missing
     Renew {
         /// Those that end within this many hours
         #[arg(long, default_value_t = 36, value_parser = clap::value_parser!(i32).range(1..=1000))]
         within_hours: i32,
     },
-    /// Forget those that ended
+    /// Forget those that ended, delete those that point at us and that nobody knows
     Cleanup {
         /// Days since the end
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(0..=1000))]
@@ -233,6 +253,8 @@ mod tests {
         assert!(Cli::try_parse_from(["syncctl", "sync"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "sync", "--all", "--ao", "x"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "sync", "--ao", "x", "--force", "--wait"]).is_ok());
+        assert!(Cli::try_parse_from(["syncctl", "sync", "full", "a@example.com"]).is_ok());
+        assert!(Cli::try_parse_from(["syncctl", "sync", "reset", "a", "--resource-type", "x"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "token", "--ttl-seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "queue", "release"]).is_err());
         assert!(Cli::try_parse_from(["syncctl", "queue", "release", "--for", "consent"]).is_ok());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::config::Env;
 use chassis::secret::Secret;
 use outbound::http::{HttpClient, Request};
-use outbound::{Method, StatusCode, Url};
+use outbound::{HeaderName, HeaderValue, Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -64,6 +64,17 @@ impl Rest {
         let mut request = Request::new(Method::POST, self.url(path, query));
         if let Some(body) = body {
             request = request.json(body)?;
+        }
+        self.call(request).await
+    }
+
+    /// POST of a JSON body that has its effect once under a key.
+    pub async fn post_once(&self, path: &[&str], body: &Value, key: Option<&str>) -> Result<Value, CliError> {
+        let mut request = Request::new(Method::POST, self.url(path, &[])).json(body)?;
+        if let Some(key) = key {
+            let value = HeaderValue::from_str(key)
+                .map_err(|e| CliError::Usage(format!("the idempotency key cannot be sent: {e}")))?;
+            request = request.header(HeaderName::from_static("idempotency-key"), value);
         }
         self.call(request).await
     }

@@ -123,6 +123,7 @@ impl Place {
             schedules,
             lost_after,
             history_days: 30,
+            realtime: true,
         };
         let parts =
             Parts::new(&config, &process.health, &process.tasks, &process.shutdown).expect("a database URL");

@@ -2,67 +2,75 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use store::Tx;
 use store::subscriptions::{Target, find_by_graph_ids, find_pending_by_digest};
-use subtle::ConstantTimeEq;
 
 use crate::notification::Notification;
 
-/// A notification with its verdict.
-#[derive(Debug)]
-pub enum Judged {
+/// Verdict over a notification; targets are those of [`Judged::targets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
     /// From a subscription of ours, with its clientState.
-    Accepted(Notification, Target),
+    Accepted(usize),
     /// The subscription is not known (yet).
-    Unknown(Notification),
-    /// The subscription is known, the clientState is another.
-    Refused(Notification, Target),
+    Unknown,
+    /// The subscription is known and the clientState is another, or what is encrypted was not proven.
+    Refused(Option<usize>),
 }
 
-/// Judges the notifications of a delivery with two statements at most.
-pub async fn judge(tx: &mut Tx, notifications: Vec<Notification>) -> store::Result<Vec<Judged>> {
-    let mut ids: Vec<String> = notifications.iter().map(|n| n.subscription_id.clone()).collect();
+/// Verdicts over notifications, in their order.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Subscriptions.
+    pub targets: Vec<Target>,
+    /// One for each notification.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Judges notifications with two statements at most.
+pub async fn judge(tx: &mut Tx, notifications: &[&Notification]) -> store::Result<Judged> {
+    let mut ids: Vec<&str> = notifications.iter().map(|n| n.subscription_id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let known: HashMap<String, Target> = find_by_graph_ids(tx, &ids)
-        .await?
-        .into_iter()
-        .filter_map(|target| Some((target.subscription_id.clone()?, target)))
+    if ids.is_empty() {
+        return Ok(Judged::default());
+    }
+    let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+    let mut targets = find_by_graph_ids(tx, &ids).await?;
+    let known: HashMap<String, usize> = targets
+        .iter()
+        .enumerate()
+        .filter_map(|(n, target)| Some((target.subscription_id.clone()?, n)))
         .collect();
 
     // A notification can overtake Graph's answer to our POST: the row is there, Graph's id in it is not.
     let mut digests: Vec<Vec<u8>> = notifications
         .iter()
         .filter(|n| !known.contains_key(&n.subscription_id))
-        .filter_map(|n| n.client_state.as_deref().map(digest))
+        .filter_map(|n| n.proof.map(|proof| proof.bytes().to_vec()))
         .collect();
     digests.sort_unstable();
     digests.dedup();
-    let pending = if digests.is_empty() { Vec::new() } else { find_pending_by_digest(tx, &digests).await? };
+    let first_pending = targets.len();
+    if !digests.is_empty() {
+        targets.extend(find_pending_by_digest(tx, &digests).await?);
+    }
 
-    Ok(notifications
-        .into_iter()
-        .map(|notification| {
-            let sent = notification.client_state.as_deref().map(digest);
-            match known.get(&notification.subscription_id) {
-                Some(target) if matches(sent.as_deref(), target) => {
-                    Judged::Accepted(notification, target.clone())
-                }
-                Some(target) => Judged::Refused(notification, target.clone()),
-                None => match pending.iter().find(|target| matches(sent.as_deref(), target)) {
-                    Some(target) => Judged::Accepted(notification, target.clone()),
-                    None => Judged::Unknown(notification),
-                },
-            }
-        })
-        .collect())
-}
-
-fn matches(sent: Option<&[u8]>, target: &Target) -> bool {
-    sent.is_some_and(|sent| sent.ct_eq(&target.client_state_sha256).into())
-}
-
-fn digest(client_state: &str) -> Vec<u8> {
-    Sha256::digest(client_state.as_bytes()).to_vec()
+    let verdict = |notification: &&Notification| {
+        let fits =
+            |target: &Target| notification.proof.is_some_and(|proof| proof.is(&target.client_state_sha256));
+        let known = known.get(&notification.subscription_id).copied();
+        if notification.refused.is_some() {
+            return Verdict::Refused(known);
+        }
+        match known {
+            Some(n) if fits(&targets[n]) => Verdict::Accepted(n),
+            Some(n) => Verdict::Refused(Some(n)),
+            None => (first_pending..targets.len())
+                .find(|n| fits(&targets[*n]))
+                .map_or(Verdict::Unknown, Verdict::Accepted),
+        }
+    };
+    let verdicts = notifications.iter().map(verdict).collect();
+    Ok(Judged { targets, verdicts })
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::names::preflight;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::aos::{self, Ao, AoWritten};
 use store::drives;
 use utoipa::ToSchema;
@@ -16,6 +17,7 @@ use web::path::Path;
 use web::problem::{FieldError, Problem};
 use web::query::Query;
 
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::state::ApiState;
 
@@ -123,6 +125,7 @@ pub async fn put(
     State(state): State<ApiState>,
     Operator(claims): Operator,
     Path(id): Path<String>,
+    actor: Actor,
     Json(ao): Json<PutAo>,
 ) -> Answer<Response> {
     check(&id, &ao)?;
@@ -146,6 +149,10 @@ pub async fn put(
         }
     };
     let stored = aos::get(&mut tx, company, &id).await?.ok_or_else(|| unknown(&id))?;
+    let details = json!({ "reference": stored.reference, "title": stored.title, "drive_id": stored.drive_id,
+        "new": status == StatusCode::CREATED });
+    let reason = actor.reason(None)?;
+    actor.record(&mut tx, company, "ao.put", format!("ao:{id}"), reason, details).await?;
     tx.commit().await?;
     Ok((status, Json(AoBody::from(stored))).into_response())
 }

@@ -4,11 +4,13 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use contracts::graph::v1::GetStatusReply;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use web::auth::{Admin, Viewer};
 use web::json::Json;
 
 use super::micros;
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::state::ApiState;
 
@@ -137,8 +139,19 @@ pub struct Login {
     (status = 502, description = "Microsoft refused the credential", body = web::problem::ProblemBody),
     (status = 503, description = "Microsoft or the connector is away", body = web::problem::ProblemBody),
 ))]
-pub async fn login_microsoft(State(state): State<ApiState>, Admin(claims): Admin) -> Answer<Json<Login>> {
+pub async fn login_microsoft(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    actor: Actor,
+) -> Answer<Json<Login>> {
     let expires = state.connector.refresh_token().await?;
+    let (mut tx, company) = state.tenant(&claims).await?;
+    let details = json!({ "expires_at": micros(Some(expires)) });
+    let reason = actor.reason(None)?;
+    actor
+        .record(&mut tx, company, "microsoft.login", "provider:microsoft".to_owned(), reason, details)
+        .await?;
+    tx.commit().await?;
     tracing::info!(user = %claims.sub, "Microsoft token refreshed on request");
     Ok(Json(Login { status: "refreshed", provider: "microsoft", expires_at: micros(Some(expires)) }))
 }

@@ -4,9 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use web::auth::Admin;
 
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::state::ApiState;
@@ -30,9 +32,19 @@ pub struct Cleared {
     (status = 200, description = "Number of entries", body = Cleared),
     (status = 503, description = "The connector is away", body = web::problem::ProblemBody),
 ))]
-pub async fn clear(State(state): State<ApiState>, Admin(claims): Admin, call: Call) -> Answer<Response> {
+pub async fn clear(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    actor: Actor,
+    call: Call,
+) -> Answer<Response> {
     let request: ClearCache = call.json()?;
-    let operation = Operation::begin(&state, &claims, call).await?;
-    let cleared = state.connector.clear_cache(request.scope.unwrap_or_default()).await?;
+    let mut operation = Operation::begin(&state, &claims, call).await?;
+    let company = operation.company;
+    let scope = request.scope.unwrap_or_default();
+    let cleared = state.connector.clear_cache(scope.clone()).await?;
+    let details = json!({ "scope": scope, "cleared": cleared });
+    let reason = actor.reason(None)?;
+    actor.record(operation.tx(), company, "cache.clear", "cache".to_owned(), reason, details).await?;
     operation.answer(StatusCode::OK, None, &Cleared { cleared }).await
 }

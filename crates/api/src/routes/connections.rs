@@ -1,5 +1,6 @@
 //! `/api/connections`
 
+use crate::table::{Table, routes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -9,8 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::calendar::connections::{self, Connection};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use web::auth::Admin;
 use web::json::Json;
@@ -25,11 +24,8 @@ use crate::google::{context, problem};
 use crate::state::ApiState;
 
 /// The routes of connections.
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .routes(routes!(change, disconnect))
-        .routes(routes!(calendars))
+pub(super) fn routes<T: Table>() -> T {
+    T::default().routes(routes!(list, add)).routes(routes!(change, disconnect)).routes(routes!(calendars))
 }
 
 /// A connected calendar.

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::StoreError;
 use store::drives::{self, Drive};
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use web::path::Path;
 use web::problem::{FieldError, Problem};
 use web::query::Query;
 
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::state::ApiState;
 
@@ -81,6 +83,7 @@ pub async fn put(
     State(state): State<ApiState>,
     Admin(claims): Admin,
     Path(drive_id): Path<String>,
+    actor: Actor,
     Json(drive): Json<PutDrive>,
 ) -> Answer<Response> {
     if drive_id.len() > MAX_ID || drive_id.chars().any(|c| c.is_control() || c.is_whitespace()) {
@@ -102,6 +105,9 @@ pub async fn put(
     if stored.enabled && (new || drive.enabled == Some(true)) {
         drives::enqueue_first_sync(&mut tx, company, &drive_id, &claims.sub).await?;
     }
+    let details = json!({ "name": stored.name, "enabled": stored.enabled, "new": new });
+    let reason = actor.reason(None)?;
+    actor.record(&mut tx, company, "drive.put", format!("drive:{drive_id}"), reason, details).await?;
     tx.commit().await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(DriveBody::from(stored))).into_response())

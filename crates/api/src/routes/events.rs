@@ -6,27 +6,27 @@ mod check;
 mod fields;
 mod occurrence;
 mod read;
+mod split;
 mod write;
 
+use crate::table::{Table, routes};
 use domain::ids::CompanyId;
 use serde::{Deserialize, Serialize};
 use store::Tx;
 use store::calendar::app_events::{self, AppEvent};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use web::problem::Problem;
 
 use crate::error::Answer;
-use crate::state::ApiState;
 
 /// Every route.
-pub fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub fn routes<T: Table>() -> T {
+    T::default()
         .routes(routes!(read::list, write::create))
         .routes(routes!(read::get, write::change, write::delete))
         .routes(routes!(occurrence::create))
+        .routes(routes!(split::create))
 }
 
 /// Whom the provider mails about a write.

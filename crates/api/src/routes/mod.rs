@@ -1,6 +1,7 @@
 //! One file per resource.
 
 mod aos;
+mod audit;
 mod auth;
 mod cache;
 mod calendar_sync;
@@ -10,24 +11,24 @@ mod drives;
 mod events;
 mod health;
 mod jobs;
+mod mailboxes;
+mod messages;
 mod metrics;
 mod oauth;
 mod queue;
 mod schedules;
 mod sync;
+mod teams;
 mod webhooks;
 
+use crate::table::{Table, routes};
 use chrono::{DateTime, Utc};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use web::page::{DEFAULT_LIMIT, MAX_LIMIT, PageQuery};
 use web::problem::{FieldError, Problem};
 
-use crate::state::ApiState;
-
 /// Every route.
-pub fn all() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub fn all<T: Table>() -> T {
+    T::default()
         .routes(routes!(health::health))
         .routes(routes!(health::api_health))
         .merge(sync::routes())
@@ -45,6 +46,15 @@ pub fn all() -> OpenApiRouter<ApiState> {
         .routes(routes!(drives::put))
         .merge(events::routes())
         .routes(routes!(calendar_sync::sync))
+        .merge(messages::routes())
+        .routes(routes!(mailboxes::list))
+        .routes(routes!(mailboxes::get, mailboxes::put))
+        .routes(routes!(teams::channels))
+        .routes(routes!(teams::put_channel))
+        .routes(routes!(teams::chats))
+        .routes(routes!(teams::put_chat))
+        .routes(routes!(webhooks::setup::setup))
+        .routes(routes!(webhooks::setup::verify))
         .routes(routes!(webhooks::list))
         .routes(routes!(webhooks::renew))
         .routes(routes!(webhooks::cleanup))
@@ -53,6 +63,7 @@ pub fn all() -> OpenApiRouter<ApiState> {
         .routes(routes!(oauth::start))
         .routes(routes!(oauth::callback))
         .merge(connections::routes())
+        .merge(audit::routes())
         .routes(routes!(cache::clear))
         .routes(routes!(metrics::queue))
         .routes(routes!(metrics::sync))

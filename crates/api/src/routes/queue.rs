@@ -9,23 +9,21 @@ mod parked;
 mod retry;
 mod retry_all;
 
+use crate::table::{Table, routes};
 use domain::ids::{CompanyId, JobId};
 use serde::Deserialize;
 use store::{Tx, dead_letters, jobs};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use uuid::Uuid;
 use web::problem::Problem;
 
 pub use parked::mended_by;
 
 use crate::error::ApiError;
-use crate::state::ApiState;
 
 /// The routes below `/api/queue`.
-pub fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub fn routes<T: Table>() -> T {
+    T::default()
         .routes(routes!(list::list))
         .routes(routes!(list::groups))
         .routes(routes!(list::get, change::put, change::delete))

@@ -7,14 +7,13 @@ mod trigger;
 
 use std::collections::HashMap;
 
+use crate::table::{Table, routes};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
 use serde::Deserialize;
 use store::{Tx, schedules};
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use web::auth::Viewer;
 use web::json::Json;
 use web::page::Page;
@@ -28,8 +27,8 @@ use crate::error::Answer;
 use crate::state::ApiState;
 
 /// Every route below `/api/schedules`.
-pub fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub fn routes<T: Table>() -> T {
+    T::default()
         .routes(routes!(list))
         .routes(routes!(get, change::put))
         .routes(routes!(runs))

@@ -7,22 +7,22 @@ mod failures;
 mod health;
 mod history;
 mod manual;
+mod messages;
 mod parked;
 mod quarantine;
+mod reset;
 mod run;
 mod state;
 mod status;
 mod switch;
 
+use crate::table::{Table, routes};
 use contracts::jobs::{SyncDrive, SyncMode, Trigger, drive_resource};
 use domain::ids::CompanyId;
 use store::jobs::NewJob;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
-
-use crate::state::ApiState;
 
 pub use health::breaker_name;
+pub(super) use messages::{channel_job, chat_job, mailbox_job};
 
 /// Name of the document sync in history, quarantine and parked runs.
 const SOURCE: &str = "onedrive";
@@ -32,8 +32,8 @@ const SCHEDULE: &str = "onedrive-sync";
 const SCHEDULES: [&str; 2] = [SCHEDULE, "sweep-drives"];
 
 /// Every route below `/api/sync` but the jobs.
-pub fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub fn routes<T: Table>() -> T {
+    T::default()
         .routes(routes!(ao::sync_ao))
         .routes(routes!(manual::sync_all))
         .routes(routes!(run::run))
@@ -45,6 +45,9 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(switch::disable))
         .routes(routes!(config::get, config::put))
         .routes(routes!(state::get))
+        .routes(routes!(reset::reset))
+        .routes(routes!(reset::full))
+        .routes(routes!(reset::delta))
         .routes(routes!(quarantine::list))
         .routes(routes!(quarantine::retry))
         .routes(routes!(parked::list))

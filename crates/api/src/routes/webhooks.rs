@@ -1,14 +1,16 @@
 //! `GET /api/webhooks`, `POST /api/webhooks/renew`, `POST /api/webhooks/cleanup`
 
+pub mod setup;
+
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use contracts::jobs::{EnsureDriveSubscription, WatchCalendar, drive_resource};
+use domain::ids::CompanyId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::calendar::webhooks::{self, Channel};
-use store::jobs::{NewJob, enqueue_many};
+use store::jobs::enqueue_many;
 use store::subscriptions::{self, Subscription};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -120,11 +122,13 @@ pub struct Renewal {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Renewing {
     drives: usize,
+    /// Drives, mailboxes, channels and chats.
+    microsoft: usize,
     calendars: usize,
     job_ids: Vec<Uuid>,
 }
 
-/// Renews the channels of drives and calendars that end soon, and asks for those that are missing
+/// Renews the subscriptions of Microsoft and calendars that end soon, and asks for those that are missing
 #[utoipa::path(post, path = "/api/webhooks/renew", tag = "providers", request_body = Renewal, responses(
     (status = 202, description = "Jobs were queued", body = Renewing),
 ))]
@@ -140,35 +144,20 @@ pub async fn renew(
     let mut operation = Operation::begin(&state, &claims, call).await?;
     let company = operation.company;
     let tx = operation.tx();
-    let drives = subscriptions::drives_to_renew(tx, company, hours).await?;
+    let ending = subscriptions::to_renew(tx, company, hours).await?;
     let calendars = webhooks::to_renew(tx, company, hours).await?;
-    let mut jobs = Vec::with_capacity(drives.len() + calendars.len());
-    for drive_id in &drives {
-        let ensure = EnsureDriveSubscription { drive_id: drive_id.clone() };
-        jobs.push(
-            NewJob::new(company, &ensure, &*claims.sub)?
-                .dedupe(drive_resource(drive_id))
-                .resource(format!("subscription:{drive_id}"))
-                .priority(9),
-        );
-    }
+    let mut jobs = subscriptions::ensure_jobs(company, &ending, &claims.sub, 9)?;
     for connection in &calendars {
-        let key = format!("calendar.watch:{connection}");
-        jobs.push(
-            NewJob::new(company, &WatchCalendar { connection_id: *connection }, &*claims.sub)?
-                .dedupe(&*key)
-                .resource(&*key)
-                .priority(9),
-        );
+        jobs.push(setup::watch_job(company, *connection, &claims.sub)?);
     }
     let queued = enqueue_many(tx, jobs).await?;
     let renewing = Renewing {
-        drives: drives.len(),
+        drives: ending.iter().filter(|(kind, _)| kind == "drive").count(),
+        microsoft: ending.len(),
         calendars: calendars.len(),
         job_ids: queued.into_iter().map(|job| job.id().uuid()).collect(),
     };
-    let details =
-        json!({ "drives": renewing.drives, "calendars": renewing.calendars, "within_hours": hours });
+    let details = json!({ "drives": renewing.drives, "microsoft": renewing.microsoft, "calendars": renewing.calendars, "within_hours": hours });
     actor.record(tx, company, "webhooks.renew", "webhooks".to_owned(), reason, details).await?;
     operation.accepted(None, &renewing).await
 }
@@ -185,9 +174,44 @@ pub struct Cleanup {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Cleaned {
     removed: u64,
+    /// Subscriptions that pointed at us and that nobody knew, deleted at Microsoft.
+    strangers: u64,
+    /// Why those could not be looked for; null when they were.
+    strangers_error: Option<String>,
 }
 
-/// Forgets push subscriptions that ended; one that still fires is remembered until it expires
+/// Deletes the subscriptions of the application that point at us and that no organization here knows; a failure says
+/// why. None is deleted while one is being created: it is known by its pending row
+/// alone.
+async fn delete_strangers(state: &ApiState, company: CompanyId) -> Answer<(u64, Option<String>)> {
+    let found = match state.connector.subscriptions(company).await {
+        Ok(found) => found,
+        Err(error) => return Ok((0, Some(error.to_string()))),
+    };
+    let ours: Vec<_> = found.into_iter().filter(|s| s.points_at_us).map(|s| s.id).collect();
+    let mut tx = state.store.dispatch().await?;
+    let known = subscriptions::find_by_graph_ids(&mut tx, &ours).await?;
+    let pending = subscriptions::any_pending(&mut tx).await?;
+    tx.commit().await?;
+    if pending {
+        return Ok((0, Some("subscriptions are being created at this moment; try again".to_owned())));
+    }
+    let mut deleted = 0;
+    for id in ours {
+        let lives = known.iter().any(|k| k.state != "removed" && k.subscription_id.as_deref() == Some(&id));
+        if lives {
+            continue;
+        }
+        match state.connector.remove_subscription(company, &id).await {
+            Ok(existed) => deleted += u64::from(existed),
+            Err(error) => return Ok((deleted, Some(error.to_string()))),
+        }
+    }
+    Ok((deleted, None))
+}
+
+/// Forgets push subscriptions that ended (one that still fires is remembered until it expires), and deletes those that
+/// point at us and that nobody knows
 #[utoipa::path(post, path = "/api/webhooks/cleanup", tag = "providers", request_body = Cleanup, responses(
     (status = 200, description = "How many were forgotten", body = Cleaned),
 ))]
@@ -200,14 +224,16 @@ pub async fn cleanup(
     let Cleanup { days } = call.json()?;
     let days = within(days, ENDED_DAYS, 0, "days")?;
     let reason = actor.reason(None)?;
+    let (strangers, strangers_error) = delete_strangers(&state, claims.org).await?;
     let mut operation = Operation::begin(&state, &claims, call).await?;
     let company = operation.company;
     let tx = operation.tx();
     let removed = store::purge::ended_subscriptions(tx, company, days, CHUNK).await?
         + webhooks::forget_ended(tx, company, days, CHUNK).await?;
-    let details = json!({ "removed": removed, "days": days });
+    let details =
+        json!({ "removed": removed, "days": days, "strangers": strangers, "error": strangers_error });
     actor.record(tx, company, "webhooks.cleanup", "webhooks".to_owned(), reason, details).await?;
-    operation.answer(StatusCode::OK, None, &Cleaned { removed }).await
+    operation.answer(StatusCode::OK, None, &Cleaned { removed, strangers, strangers_error }).await
 }
 
 fn within(given: Option<i32>, default: i32, least: i32, field: &str) -> Result<i32, Problem> {

@@ -14,6 +14,9 @@ pub struct CallContext {
     /// Read from the provider even when the cache has an answer (force=true of the runbook).
     #[prost(bool, tag = "4")]
     pub bypass_cache: bool,
+    /// A person or a fresh notification waits for the answer: goes before backfills at every gate.
+    #[prost(bool, tag = "5")]
+    pub interactive: bool,
 }
 /// One driveItem as the feed reported it. An absent optional field was omitted by the provider and keeps
 /// its stored value (Business drives omit cTag, and name on deletes).
@@ -112,6 +115,9 @@ pub struct GetStatusReply {
     /// Which secret is in use: "current" or "next".
     #[prost(string, tag = "20")]
     pub active_secret: ::prost::alloc::string::String,
+    /// AZURE_CLIENT_SECRET_EXPIRES_AT, when set.
+    #[prost(int64, optional, tag = "21")]
+    pub secret_expires_at_us: ::core::option::Option<i64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefreshTokenRequest {}
@@ -1367,6 +1373,3515 @@ pub mod graph_connector_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "syncline.graph.v1.GraphConnector";
     impl<T> tonic::server::NamedService for GraphConnectorServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailAddress {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+}
+/// One message as Graph reported it. An absent optional field was not reported and keeps its stored value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MailMessage {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why the feed names it as gone: "deleted", "changed" (outside the filter now, or moved), or empty.
+    #[prost(string, tag = "2")]
+    pub removed: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "3")]
+    pub folder_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub internet_message_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "5")]
+    pub conversation_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "6")]
+    pub subject: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub from: ::core::option::Option<MailAddress>,
+    #[prost(message, optional, tag = "8")]
+    pub sender: ::core::option::Option<MailAddress>,
+    #[prost(message, repeated, tag = "9")]
+    pub to: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(message, repeated, tag = "10")]
+    pub cc: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(message, repeated, tag = "11")]
+    pub bcc: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(string, optional, tag = "12")]
+    pub body_preview: ::core::option::Option<::prost::alloc::string::String>,
+    /// "html" or "text".
+    #[prost(string, optional, tag = "13")]
+    pub body_type: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most the connector's limit; body_truncated says that there was more.
+    #[prost(string, optional, tag = "14")]
+    pub body: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "15")]
+    pub body_truncated: bool,
+    #[prost(bool, optional, tag = "16")]
+    pub has_attachments: ::core::option::Option<bool>,
+    #[prost(message, repeated, tag = "17")]
+    pub attachments: ::prost::alloc::vec::Vec<MailAttachment>,
+    #[prost(bool, optional, tag = "18")]
+    pub is_read: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "19")]
+    pub is_draft: ::core::option::Option<bool>,
+    #[prost(string, optional, tag = "20")]
+    pub importance: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "21")]
+    pub categories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "22")]
+    pub e_tag: ::core::option::Option<::prost::alloc::string::String>,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "23")]
+    pub received_at_us: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "24")]
+    pub sent_at_us: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "25")]
+    pub created_at_us: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "26")]
+    pub modified_at_us: ::core::option::Option<i64>,
+    #[prost(string, optional, tag = "27")]
+    pub web_url: ::core::option::Option<::prost::alloc::string::String>,
+    /// False when the message says nothing of recipients and categories (a partial report).
+    #[prost(bool, tag = "28")]
+    pub lists_reported: bool,
+}
+/// Metadata only.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailAttachment {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub content_type: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub size: i64,
+    #[prost(bool, tag = "5")]
+    pub is_inline: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailFolder {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub removed: bool,
+    #[prost(string, optional, tag = "3")]
+    pub parent_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(int64, optional, tag = "5")]
+    pub total_item_count: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "6")]
+    pub unread_item_count: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "7")]
+    pub child_folder_count: ::core::option::Option<i64>,
+    /// inbox, sentitems, drafts, ... where Graph says so.
+    #[prost(string, optional, tag = "8")]
+    pub well_known_name: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "9")]
+    pub is_hidden: ::core::option::Option<bool>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailboxReply {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub principal_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub mail: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub display_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailFolderDeltaRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Empty: from the beginning; else a nextLink or deltaLink, verbatim.
+    #[prost(string, tag = "3")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MailFolderDeltaReply {
+    #[prost(message, repeated, tag = "1")]
+    pub folders: ::prost::alloc::vec::Vec<MailFolder>,
+    #[prost(message, repeated, tag = "2")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(oneof = "mail_folder_delta_reply::Next", tags = "3, 4")]
+    pub next: ::core::option::Option<mail_folder_delta_reply::Next>,
+}
+/// Nested message and enum types in `MailFolderDeltaReply`.
+pub mod mail_folder_delta_reply {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Next {
+        #[prost(string, tag = "3")]
+        NextLink(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        DeltaLink(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailFolderRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// An id or a well-known name.
+    #[prost(string, tag = "3")]
+    pub folder_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMailFolderReply {
+    #[prost(message, optional, tag = "1")]
+    pub folder: ::core::option::Option<MailFolder>,
+}
+/// What of a message is read. It is part of the cursor: another choice needs another round.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MailSelection {
+    /// Bodies, or previews only.
+    #[prost(bool, tag = "1")]
+    pub bodies: bool,
+    /// Metadata of attachments.
+    #[prost(bool, tag = "2")]
+    pub attachments: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MessageDeltaRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub folder_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub selection: ::core::option::Option<MailSelection>,
+    /// Empty: from the beginning; else a nextLink or deltaLink, verbatim.
+    #[prost(string, tag = "5")]
+    pub link: ::prost::alloc::string::String,
+    /// Messages a page; 0 = the connector's setting.
+    #[prost(int32, tag = "6")]
+    pub page_size: i32,
+    /// A first round that knows only what was received since (a backfill reads the rest); 0 = everything.
+    #[prost(int64, tag = "7")]
+    pub received_since_us: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MessageDeltaReply {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<MailMessage>,
+    #[prost(message, repeated, tag = "2")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(oneof = "message_delta_reply::Next", tags = "3, 4")]
+    pub next: ::core::option::Option<message_delta_reply::Next>,
+}
+/// Nested message and enum types in `MessageDeltaReply`.
+pub mod message_delta_reply {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Next {
+        #[prost(string, tag = "3")]
+        NextLink(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        DeltaLink(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMessagesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub folder_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub selection: ::core::option::Option<MailSelection>,
+    /// [from, to) of receivedDateTime, microseconds since the Unix epoch; 0 = open.
+    #[prost(int64, tag = "5")]
+    pub from_us: i64,
+    #[prost(int64, tag = "6")]
+    pub to_us: i64,
+    /// A nextLink of an earlier answer, verbatim.
+    #[prost(string, tag = "7")]
+    pub link: ::prost::alloc::string::String,
+    #[prost(int32, tag = "8")]
+    pub page_size: i32,
+    /// Ids alone, for an audit of what exists.
+    #[prost(bool, tag = "9")]
+    pub ids_only: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMessagesReply {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<MailMessage>,
+    #[prost(message, repeated, tag = "2")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(string, tag = "3")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMessagesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub message_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "4")]
+    pub selection: ::core::option::Option<MailSelection>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetMessagesReply {
+    /// In the order of the question.
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<MessageLookup>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MessageLookup {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Absent when the provider answered 404.
+    #[prost(message, optional, tag = "2")]
+    pub message: ::core::option::Option<MailMessage>,
+    #[prost(message, optional, tag = "3")]
+    pub poison: ::core::option::Option<PoisonItem>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EnsureDraftRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Ours, committed before the call; travels in the draft as an extended property.
+    #[prost(string, tag = "3")]
+    pub outbox_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub subject: ::prost::alloc::string::String,
+    /// "html" or "text".
+    #[prost(string, tag = "5")]
+    pub body_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub body: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub to: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(message, repeated, tag = "8")]
+    pub cc: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(message, repeated, tag = "9")]
+    pub bcc: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(message, repeated, tag = "10")]
+    pub reply_to: ::prost::alloc::vec::Vec<MailAddress>,
+    #[prost(string, tag = "11")]
+    pub importance: ::prost::alloc::string::String,
+    /// No attempt was ever made for this outbox_id, so there is nothing to look for before the draft is created.
+    #[prost(bool, tag = "12")]
+    pub first_attempt: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnsureDraftReply {
+    #[prost(string, tag = "1")]
+    pub message_id: ::prost::alloc::string::String,
+    /// True when the draft was there already.
+    #[prost(bool, tag = "2")]
+    pub existed: bool,
+    /// True when a mail with this outbox_id was sent before.
+    #[prost(bool, tag = "3")]
+    pub already_sent: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachFileRequest {
+    #[prost(oneof = "attach_file_request::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<attach_file_request::Part>,
+}
+/// Nested message and enum types in `AttachFileRequest`.
+pub mod attach_file_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        #[prost(message, tag = "1")]
+        Head(super::AttachFileHead),
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::alloc::vec::Vec<u8>),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachFileHead {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub content_type: ::prost::alloc::string::String,
+    #[prost(int64, tag = "6")]
+    pub size: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachFileReply {
+    #[prost(bool, tag = "1")]
+    pub existed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendDraftRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendDraftReply {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindOutgoingRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub outbox_id: ::prost::alloc::string::String,
+    /// The draft's id, when known: asked first.
+    #[prost(string, tag = "4")]
+    pub message_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindOutgoingReply {
+    #[prost(enumeration = "OutgoingState", tag = "1")]
+    pub state: i32,
+    #[prost(string, tag = "2")]
+    pub message_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub internet_message_id: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "4")]
+    pub sent_at_us: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDraftRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDraftReply {
+    #[prost(bool, tag = "1")]
+    pub existed: bool,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OutgoingState {
+    Unspecified = 0,
+    /// Nowhere to be found.
+    Absent = 1,
+    Draft = 2,
+    /// In the outbox folder: submitted, not yet gone.
+    Submitted = 3,
+    Sent = 4,
+}
+impl OutgoingState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OUTGOING_STATE_UNSPECIFIED",
+            Self::Absent => "OUTGOING_STATE_ABSENT",
+            Self::Draft => "OUTGOING_STATE_DRAFT",
+            Self::Submitted => "OUTGOING_STATE_SUBMITTED",
+            Self::Sent => "OUTGOING_STATE_SENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OUTGOING_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "OUTGOING_STATE_ABSENT" => Some(Self::Absent),
+            "OUTGOING_STATE_DRAFT" => Some(Self::Draft),
+            "OUTGOING_STATE_SUBMITTED" => Some(Self::Submitted),
+            "OUTGOING_STATE_SENT" => Some(Self::Sent),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod graph_mail_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Mailboxes: folders, messages, sending.
+    #[derive(Debug, Clone)]
+    pub struct GraphMailClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> GraphMailClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> GraphMailClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            GraphMailClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Resolves a user id, principal name or address.
+        pub async fn get_mailbox(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetMailboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMailboxReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/GetMailbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "GetMailbox"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of the changes of the mailbox's folder tree.
+        pub async fn mail_folder_delta(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MailFolderDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MailFolderDeltaReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/MailFolderDelta",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphMail", "MailFolderDelta"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One folder with its counts; a missing one is an answer, not a fault.
+        pub async fn get_mail_folder(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetMailFolderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMailFolderReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/GetMailFolder",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "GetMailFolder"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of the changes of one folder.
+        pub async fn message_delta(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MessageDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MessageDeltaReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/MessageDelta",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "MessageDelta"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of a folder's messages that were received in a window, newest first: backfill and count audit.
+        pub async fn list_messages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMessagesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/ListMessages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "ListMessages"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Messages by id; missing ones are answers, not faults. At most 20.
+        pub async fn get_messages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMessagesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/GetMessages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "GetMessages"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Writes a draft that carries outbox_id; the draft that already carries it is answered instead.
+        pub async fn ensure_draft(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnsureDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnsureDraftReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/EnsureDraft",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "EnsureDraft"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Uploads one attachment of a draft; one of this name and size that is already there is a success.
+        pub async fn attach_file(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::AttachFileRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AttachFileReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/AttachFile",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "AttachFile"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// Sends a draft. AMBIGUOUS when the answer was lost: ask FindOutgoing, never send again.
+        pub async fn send_draft(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SendDraftRequest>,
+        ) -> std::result::Result<tonic::Response<super::SendDraftReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/SendDraft",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "SendDraft"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became of the mail that carries outbox_id.
+        pub async fn find_outgoing(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindOutgoingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindOutgoingReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/FindOutgoing",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "FindOutgoing"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a draft; one that is gone is a success.
+        pub async fn delete_draft(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDraftReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphMail/DeleteDraft",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphMail", "DeleteDraft"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod graph_mail_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with GraphMailServer.
+    #[async_trait]
+    pub trait GraphMail: std::marker::Send + std::marker::Sync + 'static {
+        /// Resolves a user id, principal name or address.
+        async fn get_mailbox(
+            &self,
+            request: tonic::Request<super::GetMailboxRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetMailboxReply>, tonic::Status>;
+        /// One page of the changes of the mailbox's folder tree.
+        async fn mail_folder_delta(
+            &self,
+            request: tonic::Request<super::MailFolderDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MailFolderDeltaReply>,
+            tonic::Status,
+        >;
+        /// One folder with its counts; a missing one is an answer, not a fault.
+        async fn get_mail_folder(
+            &self,
+            request: tonic::Request<super::GetMailFolderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMailFolderReply>,
+            tonic::Status,
+        >;
+        /// One page of the changes of one folder.
+        async fn message_delta(
+            &self,
+            request: tonic::Request<super::MessageDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MessageDeltaReply>,
+            tonic::Status,
+        >;
+        /// One page of a folder's messages that were received in a window, newest first: backfill and count audit.
+        async fn list_messages(
+            &self,
+            request: tonic::Request<super::ListMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMessagesReply>,
+            tonic::Status,
+        >;
+        /// Messages by id; missing ones are answers, not faults. At most 20.
+        async fn get_messages(
+            &self,
+            request: tonic::Request<super::GetMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMessagesReply>,
+            tonic::Status,
+        >;
+        /// Writes a draft that carries outbox_id; the draft that already carries it is answered instead.
+        async fn ensure_draft(
+            &self,
+            request: tonic::Request<super::EnsureDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnsureDraftReply>,
+            tonic::Status,
+        >;
+        /// Uploads one attachment of a draft; one of this name and size that is already there is a success.
+        async fn attach_file(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::AttachFileRequest>>,
+        ) -> std::result::Result<tonic::Response<super::AttachFileReply>, tonic::Status>;
+        /// Sends a draft. AMBIGUOUS when the answer was lost: ask FindOutgoing, never send again.
+        async fn send_draft(
+            &self,
+            request: tonic::Request<super::SendDraftRequest>,
+        ) -> std::result::Result<tonic::Response<super::SendDraftReply>, tonic::Status>;
+        /// What became of the mail that carries outbox_id.
+        async fn find_outgoing(
+            &self,
+            request: tonic::Request<super::FindOutgoingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindOutgoingReply>,
+            tonic::Status,
+        >;
+        /// Deletes a draft; one that is gone is a success.
+        async fn delete_draft(
+            &self,
+            request: tonic::Request<super::DeleteDraftRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDraftReply>,
+            tonic::Status,
+        >;
+    }
+    /// Mailboxes: folders, messages, sending.
+    #[derive(Debug)]
+    pub struct GraphMailServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> GraphMailServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GraphMailServer<T>
+    where
+        T: GraphMail,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/syncline.graph.v1.GraphMail/GetMailbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetMailboxSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::GetMailboxRequest>
+                    for GetMailboxSvc<T> {
+                        type Response = super::GetMailboxReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetMailboxRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::get_mailbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetMailboxSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/MailFolderDelta" => {
+                    #[allow(non_camel_case_types)]
+                    struct MailFolderDeltaSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::MailFolderDeltaRequest>
+                    for MailFolderDeltaSvc<T> {
+                        type Response = super::MailFolderDeltaReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MailFolderDeltaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::mail_folder_delta(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MailFolderDeltaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/GetMailFolder" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetMailFolderSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::GetMailFolderRequest>
+                    for GetMailFolderSvc<T> {
+                        type Response = super::GetMailFolderReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetMailFolderRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::get_mail_folder(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetMailFolderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/MessageDelta" => {
+                    #[allow(non_camel_case_types)]
+                    struct MessageDeltaSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::MessageDeltaRequest>
+                    for MessageDeltaSvc<T> {
+                        type Response = super::MessageDeltaReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MessageDeltaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::message_delta(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MessageDeltaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/ListMessages" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMessagesSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::ListMessagesRequest>
+                    for ListMessagesSvc<T> {
+                        type Response = super::ListMessagesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMessagesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::list_messages(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMessagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/GetMessages" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetMessagesSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::GetMessagesRequest>
+                    for GetMessagesSvc<T> {
+                        type Response = super::GetMessagesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetMessagesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::get_messages(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetMessagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/EnsureDraft" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnsureDraftSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::EnsureDraftRequest>
+                    for EnsureDraftSvc<T> {
+                        type Response = super::EnsureDraftReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnsureDraftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::ensure_draft(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnsureDraftSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/AttachFile" => {
+                    #[allow(non_camel_case_types)]
+                    struct AttachFileSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::ClientStreamingService<super::AttachFileRequest>
+                    for AttachFileSvc<T> {
+                        type Response = super::AttachFileReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::AttachFileRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::attach_file(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AttachFileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/SendDraft" => {
+                    #[allow(non_camel_case_types)]
+                    struct SendDraftSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::SendDraftRequest>
+                    for SendDraftSvc<T> {
+                        type Response = super::SendDraftReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SendDraftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::send_draft(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SendDraftSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/FindOutgoing" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindOutgoingSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::FindOutgoingRequest>
+                    for FindOutgoingSvc<T> {
+                        type Response = super::FindOutgoingReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindOutgoingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::find_outgoing(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindOutgoingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphMail/DeleteDraft" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteDraftSvc<T: GraphMail>(pub Arc<T>);
+                    impl<
+                        T: GraphMail,
+                    > tonic::server::UnaryService<super::DeleteDraftRequest>
+                    for DeleteDraftSvc<T> {
+                        type Response = super::DeleteDraftReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteDraftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphMail>::delete_draft(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteDraftSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for GraphMailServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "syncline.graph.v1.GraphMail";
+    impl<T> tonic::server::NamedService for GraphMailServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnsureSubscriptionRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(enumeration = "SubscribedResource", tag = "2")]
+    pub resource: i32,
+    /// Drive or user id, "{team}/{channel}" or chat id.
+    #[prost(string, tag = "3")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Echoed by every notification; at most 128 characters.
+    #[prost(string, tag = "4")]
+    pub client_state: ::prost::alloc::string::String,
+    /// The subscription that we believe in; empty when none.
+    #[prost(string, tag = "5")]
+    pub known_subscription_id: ::prost::alloc::string::String,
+    /// Renew when less than this share of the longest life is left, in per mille (500 = half).
+    #[prost(int32, tag = "6")]
+    pub renew_below_per_mille: i32,
+    /// Notifications with the changed thing, encrypted for this certificate (base64 X.509, DER); empty: without.
+    #[prost(string, tag = "7")]
+    pub encryption_certificate: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub encryption_certificate_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnsureSubscriptionReply {
+    #[prost(string, tag = "1")]
+    pub subscription_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub expires_at_us: i64,
+    #[prost(string, tag = "3")]
+    pub notification_url: ::prost::alloc::string::String,
+    /// "created", "renewed", "adopted" or "kept".
+    #[prost(string, tag = "4")]
+    pub action: ::prost::alloc::string::String,
+    /// When to renew, with jitter.
+    #[prost(int64, tag = "5")]
+    pub renew_at_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReauthorizeSubscriptionRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub subscription_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReauthorizeSubscriptionReply {
+    #[prost(bool, tag = "1")]
+    pub existed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSubscriptionsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSubscriptionsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub subscriptions: ::prost::alloc::vec::Vec<ProviderSubscription>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProviderSubscription {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub change_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub notification_url: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "5")]
+    pub expires_at_us: ::core::option::Option<i64>,
+    /// It points at our public address.
+    #[prost(bool, tag = "6")]
+    pub points_at_us: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveSubscriptionRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub subscription_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveSubscriptionReply {
+    #[prost(bool, tag = "1")]
+    pub existed: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestNotificationUrlRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TestNotificationUrlReply {
+    #[prost(message, repeated, tag = "1")]
+    pub tests: ::prost::alloc::vec::Vec<UrlTest>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UrlTest {
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub passed: bool,
+    /// What was wrong and what to do; empty when it passed.
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProbePermissionsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    /// A mailbox, team and chat to try with; empty ones are found by the connector or left out.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub team_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProbePermissionsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub probes: ::prost::alloc::vec::Vec<PermissionProbe>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PermissionProbe {
+    /// What needs it, such as "mail".
+    #[prost(string, tag = "1")]
+    pub capability: ::prost::alloc::string::String,
+    /// Permission's name, such as "Mail.Read".
+    #[prost(string, tag = "2")]
+    pub permission: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub granted: bool,
+    /// Not tried, and why; empty when tried.
+    #[prost(string, tag = "4")]
+    pub untried: ::prost::alloc::string::String,
+}
+/// The door that takes a resource's notifications; also chooses the longest life asked for first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SubscribedResource {
+    Unspecified = 0,
+    /// drives/{id}/root: onedrive
+    Drive = 1,
+    /// users/{id}/messages: outlook
+    Mailbox = 2,
+    /// users/{id}/events: outlook
+    Events = 3,
+    /// teams/{id}/channels/{id}/messages: teams
+    Channel = 4,
+    /// chats/{id}/messages: teams
+    Chat = 5,
+}
+impl SubscribedResource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SUBSCRIBED_RESOURCE_UNSPECIFIED",
+            Self::Drive => "SUBSCRIBED_RESOURCE_DRIVE",
+            Self::Mailbox => "SUBSCRIBED_RESOURCE_MAILBOX",
+            Self::Events => "SUBSCRIBED_RESOURCE_EVENTS",
+            Self::Channel => "SUBSCRIBED_RESOURCE_CHANNEL",
+            Self::Chat => "SUBSCRIBED_RESOURCE_CHAT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUBSCRIBED_RESOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SUBSCRIBED_RESOURCE_DRIVE" => Some(Self::Drive),
+            "SUBSCRIBED_RESOURCE_MAILBOX" => Some(Self::Mailbox),
+            "SUBSCRIBED_RESOURCE_EVENTS" => Some(Self::Events),
+            "SUBSCRIBED_RESOURCE_CHANNEL" => Some(Self::Channel),
+            "SUBSCRIBED_RESOURCE_CHAT" => Some(Self::Chat),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod graph_subscriptions_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Subscriptions of any resource.
+    #[derive(Debug, Clone)]
+    pub struct GraphSubscriptionsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> GraphSubscriptionsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> GraphSubscriptionsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            GraphSubscriptionsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes sure that exactly one live subscription on the resource points at us: keeps, renews, adopts or creates.
+        pub async fn ensure_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnsureSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnsureSubscriptionReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/EnsureSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "EnsureSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Answers a lifecycle event reauthorizationRequired. False when the subscription is gone.
+        pub async fn reauthorize_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReauthorizeSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReauthorizeSubscriptionReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/ReauthorizeSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "ReauthorizeSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// All subscriptions of the application, strangers included.
+        pub async fn list_subscriptions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubscriptionsReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/ListSubscriptions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "ListSubscriptions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a subscription; one that is already gone is a success.
+        pub async fn remove_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveSubscriptionReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/RemoveSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "RemoveSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Calls the public addresses as Graph would (validation handshake).
+        pub async fn test_notification_url(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TestNotificationUrlRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestNotificationUrlReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/TestNotificationUrl",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "TestNotificationUrl",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Which permissions a cheap read per capability found present or missing.
+        pub async fn probe_permissions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProbePermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProbePermissionsReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphSubscriptions/ProbePermissions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphSubscriptions",
+                        "ProbePermissions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod graph_subscriptions_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with GraphSubscriptionsServer.
+    #[async_trait]
+    pub trait GraphSubscriptions: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes sure that exactly one live subscription on the resource points at us: keeps, renews, adopts or creates.
+        async fn ensure_subscription(
+            &self,
+            request: tonic::Request<super::EnsureSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnsureSubscriptionReply>,
+            tonic::Status,
+        >;
+        /// Answers a lifecycle event reauthorizationRequired. False when the subscription is gone.
+        async fn reauthorize_subscription(
+            &self,
+            request: tonic::Request<super::ReauthorizeSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReauthorizeSubscriptionReply>,
+            tonic::Status,
+        >;
+        /// All subscriptions of the application, strangers included.
+        async fn list_subscriptions(
+            &self,
+            request: tonic::Request<super::ListSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubscriptionsReply>,
+            tonic::Status,
+        >;
+        /// Deletes a subscription; one that is already gone is a success.
+        async fn remove_subscription(
+            &self,
+            request: tonic::Request<super::RemoveSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveSubscriptionReply>,
+            tonic::Status,
+        >;
+        /// Calls the public addresses as Graph would (validation handshake).
+        async fn test_notification_url(
+            &self,
+            request: tonic::Request<super::TestNotificationUrlRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestNotificationUrlReply>,
+            tonic::Status,
+        >;
+        /// Which permissions a cheap read per capability found present or missing.
+        async fn probe_permissions(
+            &self,
+            request: tonic::Request<super::ProbePermissionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProbePermissionsReply>,
+            tonic::Status,
+        >;
+    }
+    /// Subscriptions of any resource.
+    #[derive(Debug)]
+    pub struct GraphSubscriptionsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> GraphSubscriptionsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GraphSubscriptionsServer<T>
+    where
+        T: GraphSubscriptions,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/syncline.graph.v1.GraphSubscriptions/EnsureSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnsureSubscriptionSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::EnsureSubscriptionRequest>
+                    for EnsureSubscriptionSvc<T> {
+                        type Response = super::EnsureSubscriptionReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnsureSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::ensure_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnsureSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphSubscriptions/ReauthorizeSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReauthorizeSubscriptionSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::ReauthorizeSubscriptionRequest>
+                    for ReauthorizeSubscriptionSvc<T> {
+                        type Response = super::ReauthorizeSubscriptionReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ReauthorizeSubscriptionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::reauthorize_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReauthorizeSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphSubscriptions/ListSubscriptions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSubscriptionsSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::ListSubscriptionsRequest>
+                    for ListSubscriptionsSvc<T> {
+                        type Response = super::ListSubscriptionsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSubscriptionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::list_subscriptions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSubscriptionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphSubscriptions/RemoveSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveSubscriptionSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::RemoveSubscriptionRequest>
+                    for RemoveSubscriptionSvc<T> {
+                        type Response = super::RemoveSubscriptionReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::remove_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphSubscriptions/TestNotificationUrl" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestNotificationUrlSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::TestNotificationUrlRequest>
+                    for TestNotificationUrlSvc<T> {
+                        type Response = super::TestNotificationUrlReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TestNotificationUrlRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::test_notification_url(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestNotificationUrlSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphSubscriptions/ProbePermissions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProbePermissionsSvc<T: GraphSubscriptions>(pub Arc<T>);
+                    impl<
+                        T: GraphSubscriptions,
+                    > tonic::server::UnaryService<super::ProbePermissionsRequest>
+                    for ProbePermissionsSvc<T> {
+                        type Response = super::ProbePermissionsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProbePermissionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphSubscriptions>::probe_permissions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProbePermissionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for GraphSubscriptionsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "syncline.graph.v1.GraphSubscriptions";
+    impl<T> tonic::server::NamedService for GraphSubscriptionsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Team {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub archived: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Channel {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// standard, private, shared.
+    #[prost(string, tag = "3")]
+    pub membership_type: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub archived: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Chat {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// oneOnOne, group, meeting.
+    #[prost(string, tag = "2")]
+    pub chat_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub topic: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "4")]
+    pub updated_at_us: ::core::option::Option<i64>,
+}
+/// Where a message stands: a channel (team_id, channel_id) or a chat.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TeamsPlace {
+    #[prost(string, tag = "1")]
+    pub team_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub channel_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub chat_id: ::prost::alloc::string::String,
+}
+/// A chatMessage. Deleted ones stay, without a body.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TeamsMessage {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub place: ::core::option::Option<TeamsPlace>,
+    /// Root message that this replies to; empty for roots and chats.
+    #[prost(string, tag = "3")]
+    pub reply_to_id: ::prost::alloc::string::String,
+    /// message, systemEventMessage, ... unknown ones verbatim.
+    #[prost(string, tag = "4")]
+    pub message_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub subject: ::prost::alloc::string::String,
+    /// "html" or "text".
+    #[prost(string, tag = "6")]
+    pub body_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub body: ::prost::alloc::string::String,
+    #[prost(bool, tag = "8")]
+    pub body_truncated: bool,
+    #[prost(string, tag = "9")]
+    pub from_user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub from_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub importance: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "12")]
+    pub attachments: ::prost::alloc::vec::Vec<MailAttachment>,
+    #[prost(string, tag = "13")]
+    pub e_tag: ::prost::alloc::string::String,
+    /// Microseconds since the Unix epoch.
+    #[prost(int64, tag = "14")]
+    pub created_at_us: i64,
+    #[prost(int64, optional, tag = "15")]
+    pub modified_at_us: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "16")]
+    pub edited_at_us: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "17")]
+    pub deleted_at_us: ::core::option::Option<i64>,
+    #[prost(string, tag = "18")]
+    pub web_url: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTeamsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTeamsReply {
+    #[prost(message, repeated, tag = "1")]
+    pub teams: ::prost::alloc::vec::Vec<Team>,
+    #[prost(string, tag = "2")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChannelsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub team_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListChannelsReply {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub channels: ::prost::alloc::vec::Vec<Channel>,
+    #[prost(string, tag = "3")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChatsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListChatsReply {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub chats: ::prost::alloc::vec::Vec<Chat>,
+    #[prost(string, tag = "3")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChannelMessageDeltaRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub team_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub channel_id: ::prost::alloc::string::String,
+    /// Empty: from the beginning (eight months back); else a nextLink or deltaLink, verbatim.
+    #[prost(string, tag = "4")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChannelMessageDeltaReply {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<TeamsMessage>,
+    #[prost(message, repeated, tag = "2")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(oneof = "channel_message_delta_reply::Next", tags = "3, 4, 5")]
+    pub next: ::core::option::Option<channel_message_delta_reply::Next>,
+}
+/// Nested message and enum types in `ChannelMessageDeltaReply`.
+pub mod channel_message_delta_reply {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Next {
+        #[prost(string, tag = "3")]
+        NextLink(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        DeltaLink(::prost::alloc::string::String),
+        /// The channel is empty or too new to have a feed: keep no cursor, come back later.
+        #[prost(bool, tag = "5")]
+        NothingYet(bool),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRepliesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub team_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub channel_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub message_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRepliesReply {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub messages: ::prost::alloc::vec::Vec<TeamsMessage>,
+    #[prost(message, repeated, tag = "3")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(string, tag = "4")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListChatMessagesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub chat_id: ::prost::alloc::string::String,
+    /// [from, to) of lastModifiedDateTime, microseconds since the Unix epoch; 0 = open.
+    #[prost(int64, tag = "3")]
+    pub from_us: i64,
+    #[prost(int64, tag = "4")]
+    pub to_us: i64,
+    #[prost(string, tag = "5")]
+    pub link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListChatMessagesReply {
+    #[prost(bool, tag = "1")]
+    pub found: bool,
+    #[prost(message, repeated, tag = "2")]
+    pub messages: ::prost::alloc::vec::Vec<TeamsMessage>,
+    #[prost(message, repeated, tag = "3")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(string, tag = "4")]
+    pub next_link: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTeamsMessageRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(message, optional, tag = "2")]
+    pub place: ::core::option::Option<TeamsPlace>,
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+    /// Root message, when the message is a reply.
+    #[prost(string, tag = "4")]
+    pub reply_to_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetTeamsMessageReply {
+    #[prost(message, optional, tag = "1")]
+    pub message: ::core::option::Option<TeamsMessage>,
+    #[prost(message, optional, tag = "2")]
+    pub poison: ::core::option::Option<PoisonItem>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PostCardRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    /// Name of a workflow in TEAMS_WORKFLOW_URLS: its address is a secret that the connector alone knows.
+    #[prost(string, tag = "2")]
+    pub workflow: ::prost::alloc::string::String,
+    /// The adaptive card.
+    #[prost(string, tag = "3")]
+    pub card_json: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PostCardReply {}
+/// Generated client implementations.
+pub mod graph_teams_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Teams. Reading the same resource more than once a day is polling (resources/teams-api-overview): callers read
+    /// after a notification, and repair once a day.
+    #[derive(Debug, Clone)]
+    pub struct GraphTeamsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> GraphTeamsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> GraphTeamsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            GraphTeamsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Teams that the application may read, page by page.
+        pub async fn list_teams(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTeamsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListTeamsReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ListTeams",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphTeams", "ListTeams"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_channels(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChannelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChannelsReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ListChannels",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphTeams", "ListChannels"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Chats of a user, page by page.
+        pub async fn list_chats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListChatsReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ListChats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphTeams", "ListChats"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of a channel's changed root messages (replies are not in the feed).
+        pub async fn channel_message_delta(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChannelMessageDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChannelMessageDeltaReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ChannelMessageDelta",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphTeams",
+                        "ChannelMessageDelta",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of the replies to a root message.
+        pub async fn list_replies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRepliesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRepliesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ListReplies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphTeams", "ListReplies"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One page of a chat's messages modified in a window, newest first.
+        pub async fn list_chat_messages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListChatMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChatMessagesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/ListChatMessages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphTeams", "ListChatMessages"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One message by its place; a missing one is an answer, not a fault.
+        pub async fn get_teams_message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTeamsMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTeamsMessageReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/GetTeamsMessage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphTeams", "GetTeamsMessage"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Posts an adaptive card to a Teams workflow ("When a Teams webhook request is received").
+        /// AMBIGUOUS when the answer was lost: workflows offer no look-up.
+        pub async fn post_card(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PostCardRequest>,
+        ) -> std::result::Result<tonic::Response<super::PostCardReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphTeams/PostCard",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("syncline.graph.v1.GraphTeams", "PostCard"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod graph_teams_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with GraphTeamsServer.
+    #[async_trait]
+    pub trait GraphTeams: std::marker::Send + std::marker::Sync + 'static {
+        /// Teams that the application may read, page by page.
+        async fn list_teams(
+            &self,
+            request: tonic::Request<super::ListTeamsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListTeamsReply>, tonic::Status>;
+        async fn list_channels(
+            &self,
+            request: tonic::Request<super::ListChannelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChannelsReply>,
+            tonic::Status,
+        >;
+        /// Chats of a user, page by page.
+        async fn list_chats(
+            &self,
+            request: tonic::Request<super::ListChatsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListChatsReply>, tonic::Status>;
+        /// One page of a channel's changed root messages (replies are not in the feed).
+        async fn channel_message_delta(
+            &self,
+            request: tonic::Request<super::ChannelMessageDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChannelMessageDeltaReply>,
+            tonic::Status,
+        >;
+        /// One page of the replies to a root message.
+        async fn list_replies(
+            &self,
+            request: tonic::Request<super::ListRepliesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRepliesReply>,
+            tonic::Status,
+        >;
+        /// One page of a chat's messages modified in a window, newest first.
+        async fn list_chat_messages(
+            &self,
+            request: tonic::Request<super::ListChatMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListChatMessagesReply>,
+            tonic::Status,
+        >;
+        /// One message by its place; a missing one is an answer, not a fault.
+        async fn get_teams_message(
+            &self,
+            request: tonic::Request<super::GetTeamsMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTeamsMessageReply>,
+            tonic::Status,
+        >;
+        /// Posts an adaptive card to a Teams workflow ("When a Teams webhook request is received").
+        /// AMBIGUOUS when the answer was lost: workflows offer no look-up.
+        async fn post_card(
+            &self,
+            request: tonic::Request<super::PostCardRequest>,
+        ) -> std::result::Result<tonic::Response<super::PostCardReply>, tonic::Status>;
+    }
+    /// Teams. Reading the same resource more than once a day is polling (resources/teams-api-overview): callers read
+    /// after a notification, and repair once a day.
+    #[derive(Debug)]
+    pub struct GraphTeamsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> GraphTeamsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GraphTeamsServer<T>
+    where
+        T: GraphTeams,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/syncline.graph.v1.GraphTeams/ListTeams" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTeamsSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ListTeamsRequest>
+                    for ListTeamsSvc<T> {
+                        type Response = super::ListTeamsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTeamsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::list_teams(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTeamsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/ListChannels" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChannelsSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ListChannelsRequest>
+                    for ListChannelsSvc<T> {
+                        type Response = super::ListChannelsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChannelsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::list_channels(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChannelsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/ListChats" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChatsSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ListChatsRequest>
+                    for ListChatsSvc<T> {
+                        type Response = super::ListChatsReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::list_chats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/ChannelMessageDelta" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChannelMessageDeltaSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ChannelMessageDeltaRequest>
+                    for ChannelMessageDeltaSvc<T> {
+                        type Response = super::ChannelMessageDeltaReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChannelMessageDeltaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::channel_message_delta(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChannelMessageDeltaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/ListReplies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRepliesSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ListRepliesRequest>
+                    for ListRepliesSvc<T> {
+                        type Response = super::ListRepliesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRepliesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::list_replies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRepliesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/ListChatMessages" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListChatMessagesSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::ListChatMessagesRequest>
+                    for ListChatMessagesSvc<T> {
+                        type Response = super::ListChatMessagesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListChatMessagesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::list_chat_messages(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListChatMessagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/GetTeamsMessage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTeamsMessageSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::GetTeamsMessageRequest>
+                    for GetTeamsMessageSvc<T> {
+                        type Response = super::GetTeamsMessageReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTeamsMessageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::get_teams_message(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTeamsMessageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphTeams/PostCard" => {
+                    #[allow(non_camel_case_types)]
+                    struct PostCardSvc<T: GraphTeams>(pub Arc<T>);
+                    impl<
+                        T: GraphTeams,
+                    > tonic::server::UnaryService<super::PostCardRequest>
+                    for PostCardSvc<T> {
+                        type Response = super::PostCardReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PostCardRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphTeams>::post_card(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PostCardSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for GraphTeamsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "syncline.graph.v1.GraphTeams";
+    impl<T> tonic::server::NamedService for GraphTeamsServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

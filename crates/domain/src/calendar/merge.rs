@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::event::{Event, Field, completed};
+use super::recurrence::parse;
 
 #[cfg(test)]
 mod tests;
@@ -120,7 +121,15 @@ pub fn merge(base: &Event, app: &Event, provider: &Event, winner: Owner, compare
             }
         }
     }
+    merge.schedule(&mut event, app, provider);
     Merged { event, losers: merge.losers }
+}
+
+/// Whether a series has no occurrence at all: the provider refuses it.
+fn is_empty_series(event: &Event) -> bool {
+    let Some(start) = event.when.as_ref().filter(|_| event.recurs()) else { return false };
+    parse(event.recurrence.iter().map(String::as_str), start)
+        .is_ok_and(|rules| rules.occurrences(1).is_empty())
 }
 
 /// The changes of `side` against `base`, as losers: what is given up when its whole event goes.
@@ -205,6 +214,36 @@ impl Merge {
         let (value, winner) = if side == Owner::App { (app, provider) } else { (provider, app) };
         self.losers.push(Loser { side, field, key, value, winner });
         side
+    }
+
+    /// A start and a rule may contradict each other although different people changed them: cut short here, moved
+    /// behind its end there. Then both are the winner's.
+    fn schedule(&mut self, event: &mut Event, app: &Event, provider: &Event) {
+        let pair = |other: &Event| event.when == other.when && event.recurrence == other.recurrence;
+        if pair(app) || pair(provider) || !is_empty_series(event) {
+            return;
+        }
+        let (side, winner) = match self.winner {
+            Owner::App => (Owner::Provider, app),
+            Owner::Provider => (Owner::App, provider),
+        };
+        if event.when != winner.when {
+            let (value, winner) = (json!(event.when), json!(winner.when));
+            self.losers.push(Loser { side, field: Field::When, key: None, value, winner });
+        }
+        for line in event.recurrence.symmetric_difference(&winner.recurrence) {
+            let in_force = winner.recurrence.contains(line);
+            let (value, winner) = (json!((!in_force).then_some(line)), json!(in_force.then_some(line)));
+            self.losers.push(Loser {
+                side,
+                field: Field::Recurrence,
+                key: Some(line.clone()),
+                value,
+                winner,
+            });
+        }
+        copy(event, winner, Field::When);
+        copy(event, winner, Field::Recurrence);
     }
 
     fn attendees(

@@ -9,10 +9,6 @@ use serde_json::Value;
 pub const PROJECT_PER_MINUTE: u32 = 10_000;
 /// Requests of one user of a project in a minute.
 pub const USER_PER_MINUTE: u32 = 600;
-/// Writes to one calendar in a second that do not meet the operational limit; Google names no figure.
-pub const CALENDAR_WRITES_PER_SECOND: u32 = 5;
-/// How far periodic work is spread around its period, as a share of it.
-pub const SPREAD: f64 = 0.25;
 /// How long an account rests after `quotaExceeded`: Google makes it read-only for hours.
 pub const ACCOUNT_REST: Duration = Duration::from_hours(2);
 
@@ -43,7 +39,7 @@ pub enum Problem {
     Conflict,
     /// 410 `deleted`: already deleted.
     Deleted,
-    /// 410 `fullSyncRequired`, and 400 "Invalid sync token value.".
+    /// 410 `fullSyncRequired`, and 400 "Invalid sync token value." or "Invalid page token value.".
     FullSyncRequired,
     /// 410 `updatedMinTooLongAgo`.
     UpdatedMinTooLongAgo,
@@ -131,7 +127,9 @@ impl Problem {
             (410, "updatedMinTooLongAgo") => Self::UpdatedMinTooLongAgo,
             (410, _) => Self::Deleted,
             (412, _) => Self::ConditionNotMet,
+            // A page token outlives neither the run that it belongs to nor the provider's memory of it.
             (400, _) if message.starts_with("Invalid sync token value") => Self::FullSyncRequired,
+            (400, _) if message.starts_with("Invalid page token value") => Self::FullSyncRequired,
             (400, _) if message.starts_with("Invalid sequence value") => Self::ConditionNotMet,
             (400, "eventTypeRestriction") => Self::EventType { message: message.to_owned() },
             (500..=599, _) => Self::Backend,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::engine::{Place, Row};
-use super::event::{Event, Moment, Original, When};
-use super::merge::Owner;
+use super::event::{Event, Moment, Original, Side, When};
+use super::merge::{Compare, Owner, merge};
 use super::recurrence::{MAX_OCCURRENCES, Refused, normal, parse};
 
 /// The occurrence of `master` at `original`, as it is before anybody makes an exception of it.
@@ -85,6 +85,19 @@ pub fn split(master: &Event, at: Original) -> Result<Split, Refused> {
     Ok(Split { trimmed, following })
 }
 
+/// Whether a series is known to have no occurrence there. A rule that cannot be read, and a place beyond what is
+/// expanded, say nothing.
+pub fn misses(master: &Event, at: Original) -> bool {
+    let Some(start) = &master.when else { return false };
+    if start.original() == at {
+        return false;
+    }
+    let Ok(rules) = parse(master.recurrence.iter().map(String::as_str), start) else { return false };
+    let all = rules.occurrences(MAX_OCCURRENCES);
+    let complete = all.len() < usize::from(MAX_OCCURRENCES) || all.last().is_some_and(|last| *last > at);
+    !all.is_empty() && complete && !all.contains(&at)
+}
+
 /// The last moment before an occurrence, as `UNTIL` has it.
 fn last_before(at: Original) -> String {
     match at {
@@ -93,22 +106,80 @@ fn last_before(at: Original) -> String {
     }
 }
 
-/// The row under `key` that re-applies an exception of the old series to the new one, whose row is
-/// `master` and whose event is `following`. The old row is deleted by the application (its side becomes
-/// [`super::event::Side::Gone`]). `None` where the new series has no such occurrence.
-pub fn follow(old: &Row, key: impl Into<String>, master: &str, following: &Event) -> Option<Row> {
-    let place = old.place.as_ref()?;
-    let lines = following.recurrence.iter().map(String::as_str);
-    let occurrences = parse(lines, following.when.as_ref()?).ok()?.occurrences(MAX_OCCURRENCES);
-    if !occurrences.contains(&place.original) {
-        return None;
+/// The second part of a split series as it was finally written, to re-apply later exceptions to.
+#[derive(Clone, Debug)]
+pub struct Following {
+    /// The series that was split, before.
+    old: Event,
+    /// Where it was split.
+    at: Original,
+    /// The new series.
+    new: Event,
+    places: BTreeSet<Original>,
+}
+
+impl Following {
+    /// `new` is [`Split::following`], or what somebody made of it: another title, another time.
+    pub fn new(old: Event, at: Original, new: Event) -> Self {
+        let rules = new.when.as_ref().map(|start| parse(new.recurrence.iter().map(String::as_str), start));
+        let places = match rules {
+            Some(Ok(rules)) => rules.occurrences(MAX_OCCURRENCES).into_iter().collect(),
+            _ => BTreeSet::new(),
+        };
+        Self { old, at, new, places }
     }
+
+    /// The new series.
+    pub fn series(&self) -> &Event {
+        &self.new
+    }
+
+    /// Where the new series has what the old one had at `original`: the whole series may have moved by hours or
+    /// days. `None` where it has no such occurrence.
+    pub fn place(&self, original: Original) -> Option<Original> {
+        let moved = match (&occurrence(&self.old, self.at).when, &self.new.when, original) {
+            (
+                Some(When::Timed { start: from, .. }),
+                Some(When::Timed { start: to, .. }),
+                Original::At(at),
+            ) => {
+                let wall = Moment::at(at, from.zone()).wall() + (to.wall() - from.wall());
+                Original::At(Moment::new(wall, to.zone()).instant())
+            }
+            (
+                Some(When::AllDay { start: from, .. }),
+                Some(When::AllDay { start: to, .. }),
+                Original::On(day),
+            ) => Original::On(day + (*to - *from)),
+            _ => return None,
+        };
+        self.places.contains(&moved).then_some(moved)
+    }
+
+    /// What an exception of the old series is in the new one: its own changes, over what the series is now.
+    pub fn event(&self, original: Original, place: Original, exception: &Event) -> Event {
+        let (was, is) = (occurrence(&self.old, original), occurrence(&self.new, place));
+        merge(&was, exception, &is, Owner::App, Compare::Exactly).event
+    }
+}
+
+/// The row under `key` that re-applies an exception of the old series to the new one, whose row is
+/// `master`. The old row is deleted by the application (its side becomes
+/// [`Side::Gone`]). `None` where the new series has no such occurrence.
+pub fn follow(old: &Row, key: impl Into<String>, master: &str, following: &Following) -> Option<Row> {
+    let original = old.place.as_ref()?.original;
+    let place = following.place(original)?;
+    let local = match &old.local {
+        Side::Gone => Side::Gone,
+        Side::Live(event) => Side::live(following.event(original, place, event)),
+    };
     Some(Row {
         key: key.into(),
+        local,
         origin: Owner::App,
         revision: 1,
-        place: Some(Place { row: Some(master.to_owned()), master: None, original: place.original }),
-        copied: None,
+        place: Some(Place { row: Some(master.to_owned()), master: None, original: place }),
+        copied: Some(occurrence(&following.new, place)),
         link: None,
         ..old.clone()
     })

@@ -10,6 +10,7 @@ use crate::microsoft::delta;
 use crate::microsoft::drive::{Drive, DriveHandle};
 use crate::microsoft::errors::GraphError;
 use crate::microsoft::items;
+use crate::microsoft::office;
 use crate::microsoft::subscriptions;
 use crate::microsoft::target::{self, Action, DriveRef, ItemRef, Target};
 use crate::microsoft::upload;
@@ -30,6 +31,9 @@ pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
 
 async fn route(world: &World, call: &Call) -> Result<Reply, GraphError> {
     let path = relative(&call.path).ok_or_else(GraphError::not_found)?;
+    if let Some(outcome) = office::route::answer(world, path, call).await {
+        return outcome;
+    }
     match target::parse(path, call)? {
         Target::Batch => Err(GraphError::new(400, "BadRequest", "A batch cannot hold a batch.")),
         Target::Subscriptions | Target::Subscription(_) | Target::Reauthorize(_) => {

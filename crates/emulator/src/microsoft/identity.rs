@@ -62,6 +62,28 @@ impl Identity {
         self.state().apps.insert(app.client_id.clone(), app);
     }
 
+    /// Adds, expires and revokes secrets; the number that is left, `None` without such an application.
+    pub(crate) fn change_secrets(
+        &self,
+        client: &str,
+        add: &[String],
+        expire: &[String],
+        revoke: &[String],
+    ) -> Option<usize> {
+        let mut state = self.state();
+        let app = state.apps.get_mut(client)?;
+        app.secrets.retain(|known| !revoke.contains(known));
+        for known in app.secrets.iter_mut().filter(|known| expire.contains(*known)) {
+            *known = format!("{EXPIRED}{known}");
+        }
+        for new in add {
+            if !app.secrets.contains(new) {
+                app.secrets.push(new.clone());
+            }
+        }
+        Some(app.secrets.len())
+    }
+
     pub(crate) fn set_lifetime(&self, seconds: i64) {
         self.state().lifetime_seconds = seconds;
     }

@@ -1,8 +1,9 @@
-//! The Microsoft half: identity, Graph drives and their notifications.
+//! The Microsoft half: identity, Graph drives, mail, Teams, and their notifications.
 
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod control_drives;
+pub(crate) mod control_subscriptions;
 pub(crate) mod cursor;
 pub(crate) mod delta;
 pub(crate) mod drive;
@@ -18,8 +19,10 @@ pub(crate) mod json;
 pub(crate) mod mutate;
 pub(crate) mod names;
 pub(crate) mod notify;
+pub(crate) mod office;
 pub(crate) mod preauth;
 pub(crate) mod quickxor;
+pub(crate) mod rich;
 pub mod seed;
 pub(crate) mod select;
 pub(crate) mod serve;
@@ -28,3 +31,4 @@ pub(crate) mod subscriptions;
 pub(crate) mod target;
 pub(crate) mod tree;
 pub(crate) mod upload;
+pub(crate) mod watched;

@@ -5,6 +5,7 @@ use super::delta;
 use super::errors::GraphError;
 use super::graph;
 use super::items;
+use super::office;
 use super::target::DriveRef;
 use super::upload;
 use crate::faults::{Outcome, Verdict};
@@ -73,7 +74,13 @@ pub(crate) async fn serve(world: &World, call: &mut Call) -> Reply {
             Ok(account) => call.account = Some(account),
             Err(reply) => return *reply,
         }
-        return if batch { batch::answer(world, call).await } else { graph::answer(world, call).await };
+        let (refused, headers) = office::route::metered(world, call);
+        let reply = match refused {
+            Some(reply) => reply,
+            None if batch => batch::answer(world, call).await,
+            None => graph::answer(world, call).await,
+        };
+        return headers.into_iter().fold(reply, |reply, (name, value)| reply.with(name, &value));
     }
     if let Some(rest) = call.path.strip_prefix("/_download/") {
         let (drive, item) = rest.split_once('/').unwrap_or((rest, ""));
@@ -85,7 +92,19 @@ pub(crate) async fn serve(world: &World, call: &mut Call) -> Reply {
     if let Some(id) = call.path.strip_prefix("/_upload/") {
         return upload::serve(world, id, call).unwrap_or_else(Reply::from);
     }
+    if let Some(reply) = office::route::beside(world, call) {
+        return reply;
+    }
     let mut segments = call.path.trim_start_matches('/').splitn(2, '/');
+    if let Some((tenant, rest)) = call.path.trim_start_matches('/').split_once('/') {
+        match rest {
+            "discovery/v2.0/keys" | "discovery/keys" => return Reply::json(200, &world.signing.jwks()),
+            "v2.0/.well-known/openid-configuration" | ".well-known/openid-configuration" => {
+                return office::route::openid(call, tenant);
+            }
+            _ => {}
+        }
+    }
     if let (Some(tenant), Some("oauth2/v2.0/token")) = (segments.next(), segments.next())
         && call.method == http::Method::POST
     {

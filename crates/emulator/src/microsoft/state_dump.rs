@@ -1,4 +1,4 @@
-//! The canonical dump of all drives, streamed, to compare with a database.
+//! The canonical dump of all drives, mailboxes and Teams, streamed, to compare with a database.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::google;
 use crate::microsoft::drive::{Drive, DriveHandle};
 use crate::microsoft::item_json;
 use crate::microsoft::json;
+use crate::microsoft::office;
 use crate::microsoft::quickxor;
 use crate::microsoft::tree::{ROOT, flag};
 
@@ -54,17 +55,24 @@ pub(crate) async fn dump(
         .filter(|mounted| query.drive.as_ref().is_none_or(|wanted| *wanted == mounted.spec.id))
         .map(|mounted| mounted.handle)
         .collect();
-    let pieces = stream::unfold((0, Step::Open, drives), |(number, step, drives)| async move {
+    // A dump of one drive is of that drive alone.
+    let rest = match query.drive {
+        Some(_) => "}\n".to_owned(),
+        None => office::dump::all(&control.world.office.office()).to_string().replacen('{', ",", 1),
+    };
+    let rest = Bytes::from(rest);
+    let pieces = stream::unfold((0, Step::Open, drives, rest), |(number, step, drives, rest)| async move {
         let Some(handle) = drives.get(number) else {
             // One piece after the last drive closes the list.
             return (number == drives.len()).then(|| {
-                let end = if drives.is_empty() { "{\"drives\":[]}" } else { "]}\n" };
-                (Ok::<_, std::convert::Infallible>(Bytes::from(end)), (number + 1, Step::Close, drives))
+                let end: &[u8] = if drives.is_empty() { b"{\"drives\":[]" } else { b"]" };
+                let end = Bytes::from([end, &rest].concat());
+                (Ok::<_, std::convert::Infallible>(end), (number + 1, Step::Close, drives, rest))
             });
         };
         let (bytes, next) = piece(&handle.lock(), number, step);
         let number = if matches!(next, Step::Open) { number + 1 } else { number };
-        Some((Ok(Bytes::from(bytes)), (number, next, drives)))
+        Some((Ok(Bytes::from(bytes)), (number, next, drives, rest)))
     });
     Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response())
 }

@@ -1,4 +1,4 @@
-//! Change-notification subscriptions on drives: handshake, lifetime, the documented refusals.
+//! Change-notification subscriptions: handshake, lifetime, quotas, the documented refusals.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,29 +12,38 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::client::{self, ClientError};
-use crate::http::{Call, Reply, decode};
+use crate::http::{Call, Reply};
 use crate::microsoft::errors::GraphError;
+use crate::microsoft::office::{permissions, segments, view};
+use crate::microsoft::rich::Certificate;
 use crate::microsoft::target::{self, DriveRef, Target};
+use crate::microsoft::watched::Watched;
 use crate::world::World;
 
-/// Longest lifetime of a driveItem subscription, in minutes (subscription resource, Graph v1.0).
-pub(crate) const MAX_MINUTES: i64 = 42_300;
 /// Time for the answer to a validation request.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const MAX_CLIENT_STATE: usize = 128;
+/// Subscriptions of Teams that live longer need a lifecycle address.
+const TEAMS_MINUTES: i64 = 60;
 
 /// One subscription.
 #[derive(Clone)]
 pub(crate) struct Subscription {
     pub(crate) id: String,
     pub(crate) resource: String,
-    pub(crate) drive: String,
+    pub(crate) watched: Watched,
     pub(crate) change_type: String,
     pub(crate) notification_url: Url,
     pub(crate) lifecycle_url: Option<Url>,
     pub(crate) client_state: Option<String>,
     pub(crate) expires: DateTime<Utc>,
     pub(crate) account: String,
+    /// Made with `Prefer: IdType="ImmutableId"`: notifications carry immutable ids.
+    pub(crate) immutable: bool,
+    /// Notifications carry the resource, encrypted for this certificate.
+    pub(crate) certificate: Option<Certificate>,
+    /// Deliveries are lost until the application authorizes again.
+    pub(crate) paused: bool,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -61,9 +70,9 @@ impl Subscription {
             "expirationDateTime": self.expires.to_rfc3339_opts(SecondsFormat::Micros, true),
             "creatorId": self.account,
             "latestSupportedTlsVersion": "v1_2",
-            "includeResourceData": null,
-            "encryptionCertificate": null,
-            "encryptionCertificateId": null,
+            "includeResourceData": self.certificate.as_ref().map(|_| true),
+            "encryptionCertificate": self.certificate.as_ref().filter(|_| with_state).map(Certificate::text),
+            "encryptionCertificateId": self.certificate.as_ref().map(Certificate::id),
             "notificationQueryOptions": null,
             "notificationUrlAppId": null,
         })
@@ -87,9 +96,16 @@ impl Subscriptions {
 
     /// Those on a drive that are still alive.
     pub(crate) fn on_drive(&self, drive: &str, now: DateTime<Utc>) -> Vec<Subscription> {
+        let on = |one: &Subscription| matches!(&one.watched, Watched::Drive(id) if id == drive);
+        self.list(now).into_iter().filter(on).collect()
+    }
+
+    /// Stops or resumes deliveries.
+    pub(crate) fn pause(&self, id: &str, paused: bool) -> Option<Subscription> {
         let mut all = self.lock();
-        all.retain(|_, subscription| subscription.expires > now);
-        all.values().filter(|subscription| subscription.drive == drive).cloned().collect()
+        let one = all.get_mut(id)?;
+        one.paused = paused;
+        Some(one.clone())
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Subscription> {
@@ -147,9 +163,7 @@ pub(crate) async fn answer(world: &World, path: &str, call: &Call) -> Result<Rep
                     Ok(Reply::empty(204))
                 }
                 Method::PATCH => {
-                    let body = call.json()?;
-                    let expires = expiration(&body, now)?;
-                    let renewed = Subscription { expires, ..known };
+                    let renewed = renew(world, known, &call.json()?, now)?;
                     world.subscriptions.lock().insert(id, renewed.clone());
                     Ok(Reply::json(200, &renewed.json(&call.origin, true)))
                 }
@@ -157,13 +171,46 @@ pub(crate) async fn answer(world: &World, path: &str, call: &Call) -> Result<Rep
             }
         }
         (Target::Reauthorize(id), &Method::POST) => {
-            world.subscriptions.get(&id).map(|_| Reply::empty(202)).ok_or_else(|| unknown(&id))
+            world.subscriptions.pause(&id, false).map(|_| Reply::empty(202)).ok_or_else(|| unknown(&id))
         }
         _ => Err(GraphError::new(405, "Request_BadRequest", "The method is not possible here.")),
     }
 }
 
-fn expiration(body: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, GraphError> {
+/// What PATCH may change: the expiry, the certificate. A lifecycle address cannot be added later.
+fn renew(
+    world: &World,
+    known: Subscription,
+    body: &Value,
+    now: DateTime<Utc>,
+) -> Result<Subscription, GraphError> {
+    if !body["lifecycleNotificationUrl"].is_null() && known.lifecycle_url.is_none() {
+        return Err(refuse("lifecycleNotificationUrl cannot be added to an existing subscription."));
+    }
+    let minutes = known.watched.max_minutes(&world.office.office());
+    let expires = expiration(body, now, minutes)?;
+    let certificate = match certificate(body)? {
+        Some(new) if known.certificate.is_some() => Some(new),
+        _ => known.certificate.clone(),
+    };
+    Ok(Subscription { expires, certificate, paused: false, ..known })
+}
+
+/// The certificate of a request, when it names one.
+fn certificate(body: &Value) -> Result<Option<Certificate>, GraphError> {
+    let (Some(text), Some(id)) =
+        (body["encryptionCertificate"].as_str(), body["encryptionCertificateId"].as_str())
+    else {
+        return Ok(None);
+    };
+    if id.chars().count() > MAX_CLIENT_STATE {
+        return Err(refuse("encryptionCertificateId must not be longer than 128 characters."));
+    }
+    let parsed = Certificate::parse(text, id);
+    parsed.map(Some).ok_or_else(|| refuse("Certificate validation error: Certificate could not be parsed."))
+}
+
+fn expiration(body: &Value, now: DateTime<Utc>, max_minutes: i64) -> Result<DateTime<Utc>, GraphError> {
     let text =
         body["expirationDateTime"].as_str().ok_or_else(|| refuse("expirationDateTime is required."))?;
     let at = DateTime::parse_from_rfc3339(text)
@@ -172,11 +219,11 @@ fn expiration(body: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, GraphEr
     if at <= now {
         return Err(refuse("Subscription expiration must be in the future."));
     }
-    if at - now > TimeDelta::minutes(MAX_MINUTES) {
+    if at - now > TimeDelta::minutes(max_minutes) {
         return Err(GraphError::new(
             400,
             "ExtensionError",
-            format!("Subscription expiration can only be {MAX_MINUTES} minutes in the future."),
+            format!("Subscription expiration can only be {max_minutes} minutes in the future."),
         ));
     }
     Ok(at)
@@ -193,28 +240,23 @@ fn url_field(body: &Value, name: &str) -> Result<Option<Url>, GraphError> {
     }
 }
 
-/// The drive of `drives/{id}/root`; Business takes subscriptions on the root only.
-fn drive_of(resource: &str) -> Option<String> {
-    let path = resource.trim_matches('/');
-    let rest = path.strip_prefix("drives/")?;
-    rest.strip_suffix("/root").filter(|id| !id.contains('/')).map(decode)
-}
-
-async fn create(world: &World, call: &Call) -> Result<Reply, GraphError> {
+/// What a request asks for, checked as far as one can without asking the receiver.
+fn asked(world: &World, call: &Call) -> Result<Subscription, GraphError> {
     let body = call.json()?;
     let now = world.clock.now();
     let change_type = body["changeType"].as_str().ok_or_else(|| refuse("changeType is required."))?;
-    if change_type != "updated" {
-        return Err(refuse("changeType: only 'updated' is supported for drive items."));
-    }
     let resource = body["resource"].as_str().ok_or_else(|| refuse("resource is required."))?;
-    let drive = drive_of(resource).ok_or_else(|| {
-        GraphError::new(
-            400,
-            "InvalidRequest",
-            format!("Resource '{resource}' is not supported for subscriptions; only the root of a drive is."),
-        )
-    })?;
+    let (watched, max_minutes) = {
+        let office = world.office.office();
+        let path = segments::parse(resource.split('?').next().unwrap_or_default());
+        permissions::check_resource(&office.denied, &path)?;
+        let watched = Watched::parse(&office, resource)?;
+        let max_minutes = watched.max_minutes(&office);
+        (watched, max_minutes)
+    };
+    if !watched.allows(change_type) {
+        return Err(refuse(&format!("changeType '{change_type}' is not supported for '{resource}'.")));
+    }
     let notification_url =
         url_field(&body, "notificationUrl")?.ok_or_else(|| refuse("notificationUrl is required."))?;
     let lifecycle_url = url_field(&body, "lifecycleNotificationUrl")?;
@@ -222,30 +264,72 @@ async fn create(world: &World, call: &Call) -> Result<Reply, GraphError> {
     if client_state.as_ref().is_some_and(|state| state.chars().count() > MAX_CLIENT_STATE) {
         return Err(refuse("clientState must not be longer than 128 characters."));
     }
-    let expires = expiration(&body, now)?;
-    let denied = world.drive(&DriveRef::Id(drive.clone()))?.lock().options.deny_subscriptions;
-    if denied {
+    let expires = expiration(&body, now, max_minutes)?;
+    if watched.is_teams() && lifecycle_url.is_none() && expires - now > TimeDelta::minutes(TEAMS_MINUTES) {
+        return Err(refuse(
+            "lifecycleNotificationUrl is a required property for subscription creation on this resource when the \
+             expirationDateTime value is set to greater than 1 hour.",
+        ));
+    }
+    let rich = body["includeResourceData"].as_bool().unwrap_or_default();
+    let certificate = if rich { certificate(&body)? } else { None };
+    if rich && matches!(watched, Watched::Drive(_)) {
+        return Err(refuse("includeResourceData is not supported for drive items."));
+    }
+    if rich && certificate.is_none() {
+        return Err(refuse(
+            "encryptionCertificate and encryptionCertificateId are required with includeResourceData.",
+        ));
+    }
+    if let Watched::Drive(drive) = &watched
+        && world.drive(&DriveRef::Id(drive.clone()))?.lock().options.deny_subscriptions
+    {
         return Err(GraphError::new(
             403,
             "ExtensionError",
             "Operation: Create; Exception: [Status Code: Forbidden; Reason: Access denied]",
         ));
     }
-    // Both addresses are asked, the second one too when it is the same.
-    for url in [Some(&notification_url), lifecycle_url.as_ref()].into_iter().flatten() {
-        handshake(url).await?;
-    }
-    let subscription = Subscription {
+    Ok(Subscription {
         id: chassis::ids::new_id().to_string(),
         resource: resource.to_owned(),
-        drive,
+        watched,
         change_type: change_type.to_owned(),
         notification_url,
         lifecycle_url,
         client_state,
         expires,
         account: call.account.clone().unwrap_or_default(),
+        immutable: view::immutable(call),
+        certificate,
+        paused: false,
+    })
+}
+
+/// Refuses one more than the quota of its resource (supported-resources).
+fn within_quota(world: &World, new: &Subscription) -> Result<(), GraphError> {
+    let counts = |one: &&Subscription| {
+        // A mailbox counts all applications together, Teams each one alone.
+        one.watched.shares(&new.watched) && (!new.watched.is_teams() || one.account == new.account)
     };
+    let live = world.subscriptions.list(world.clock.now());
+    if live.iter().filter(counts).count() < new.watched.quota() {
+        return Ok(());
+    }
+    let text =
+        format!("Subscription limit of {} reached for the resource '{}'.", new.watched.quota(), new.resource);
+    Err(GraphError::new(403, "ExtensionError", text))
+}
+
+async fn create(world: &World, call: &Call) -> Result<Reply, GraphError> {
+    let subscription = asked(world, call)?;
+    within_quota(world, &subscription)?;
+    // Both addresses are asked, the second one too when it is the same.
+    for url in
+        [Some(&subscription.notification_url), subscription.lifecycle_url.as_ref()].into_iter().flatten()
+    {
+        handshake(url).await?;
+    }
     let answer = subscription.json(&call.origin, true);
     world.subscriptions.lock().insert(subscription.id.clone(), subscription);
     Ok(Reply::json(201, &answer))

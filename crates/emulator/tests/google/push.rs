@@ -6,6 +6,7 @@ use std::time::Duration;
 use emulator::Config;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stage::event;
 use crate::support::eventually;
@@ -162,5 +163,53 @@ async fn e32_success_is_final_four_statuses_are_retried_and_the_rest_drops() {
     // Nothing else came: what was refused for good was sent once.
     assert!(receiver.waiting().is_none());
     receiver.end().await;
+    wire.emulator.stop().await;
+}
+
+#[tokio::test]
+async fn e32_processing_is_success_and_not_sent_again() {
+    let patience = Duration::from_secs(5);
+    let wire = Wire::with(Config { notification_patience: patience, ..Config::default() }).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}/push", listener.local_addr().expect("an address"));
+    // Says 102 and hangs up, as often as it is called.
+    let (said, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let stopped = stop.clone();
+    let tasks = tokio_util::task::TaskTracker::new();
+    tasks.spawn(async move {
+        loop {
+            let (mut stream, _) = tokio::select! {
+                accepted = listener.accept() => accepted.expect("a connection"),
+                () = stopped.cancelled() => return,
+            };
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.expect("a request"));
+            }
+            stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await.expect("written");
+            stream.shutdown().await.expect("shut down");
+            said.send(()).expect("the test listens");
+        }
+    });
+    let channel = json!({"id": "channel-102", "type": "web_hook", "address": address});
+    wire.call(Method::POST, "/calendars/primary/events/watch", &channel).await.expect(200);
+    for count in 1..=2 {
+        calls.recv().await.expect("a message");
+        eventually("the attempt", async || {
+            let noted = deliveries(&wire).await.iter().filter(|one| one["status"] == 102).count();
+            (noted == count).then_some(())
+        })
+        .await;
+        if count == 1 {
+            wire.insert(&event("event102")).await.expect(200);
+        }
+    }
+    // The second message came as one call: the first was not repeated before it.
+    assert!(calls.try_recv().is_err());
+    assert_eq!(deliveries(&wire).await.len(), 2);
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
     wire.emulator.stop().await;
 }

@@ -16,11 +16,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::model::mutate;
 use crate::support::{DEADLINE, Stage};
 
-struct Receiver {
-    url: String,
+pub struct Receiver {
+    pub url: String,
     notifications: UnboundedReceiver<Value>,
     /// Status of answers to notifications.
-    status: Arc<AtomicU16>,
+    pub status: Arc<AtomicU16>,
     task: tokio_util::task::TaskTracker,
     stop: tokio_util::sync::CancellationToken,
 }
@@ -46,7 +46,7 @@ async fn receive(
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let (sender, notifications) = unbounded_channel();
         let status = Arc::new(AtomicU16::new(202));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,21 +58,21 @@ impl Receiver {
         Self { url, notifications, status, task, stop }
     }
 
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         tokio::time::timeout(DEADLINE, self.notifications.recv())
             .await
             .expect("a notification in time")
             .unwrap()
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.stop.cancel();
         self.task.close();
         self.task.wait().await;
     }
 }
 
-fn request(url: &str, minutes: i64) -> Value {
+pub fn request(url: &str, minutes: i64) -> Value {
     let expires = chassis::time::SystemClock.now() + TimeDelta::minutes(minutes);
     json!({
         "changeType": "updated", "notificationUrl": url, "resource": "drives/d/root",
@@ -80,7 +80,7 @@ fn request(url: &str, minutes: i64) -> Value {
     })
 }
 
-async fn subscribe(stage: &Stage, body: &Value) -> crate::support::Answer {
+pub async fn subscribe(stage: &Stage, body: &Value) -> crate::support::Answer {
     stage.send(Method::POST, "/subscriptions", body.to_string()).await
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Codes that decisions depend on or operators look up. An inner code outside this list says less than its parent.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 38] = [
     "accessDenied",
     "activityLimitReached",
     "ApplicationThrottled",
@@ -32,7 +32,11 @@ const KNOWN: [&str; 34] = [
     "resyncRequired",
     "resyncUploadDifferences",
     "serviceNotAvailable",
+    "SyncStateInvalid",
     "SyncStateNotFound",
+    "ErrorAccessDenied",
+    "ErrorSendAsDenied",
+    "MailboxNotEnabledForRESTAPI",
     "throttledRequest",
     "TooManyRequests",
     "unauthenticated",
@@ -62,7 +66,8 @@ pub struct ErrorBody {
 impl ErrorBody {
     /// The deepest code that is known, else the outermost one.
     pub fn code(&self) -> Option<&str> {
-        let known = self.codes.iter().rev().find(|code| KNOWN.contains(&code.as_str()));
+        let known =
+            self.codes.iter().rev().find(|code| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(code)));
         known.or_else(|| self.codes.first()).map(String::as_str)
     }
 

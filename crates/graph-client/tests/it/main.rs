@@ -2,4 +2,5 @@
 
 mod calls;
 mod fixtures;
+mod mail;
 mod support;

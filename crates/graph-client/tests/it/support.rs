@@ -35,6 +35,8 @@ pub struct Asked {
     pub line: String,
     pub base: String,
     pub body: String,
+    /// The `Prefer` header.
+    pub prefer: String,
 }
 
 impl Graph {
@@ -56,8 +58,12 @@ impl Graph {
                 let line = format!("{} {}", request.method(), request.uri());
                 log.lock().expect("lock").push(line.clone());
                 let number = calls.fetch_add(1, Ordering::SeqCst);
+                let prefer =
+                    request.headers().get("prefer").and_then(|v| v.to_str().ok()).unwrap_or_default();
+                let prefer = prefer.to_owned();
                 let bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
-                answer(Asked { number, line, base, body: String::from_utf8_lossy(&bytes).into_owned() })
+                let body = String::from_utf8_lossy(&bytes).into_owned();
+                answer(Asked { number, line, base, body, prefer })
             }
         });
         let tasks = Tasks::new();
@@ -79,6 +85,7 @@ fn client(login: &Url, base: Url) -> GraphClient {
         client_id: Some("app".into()),
         secret: Some(SecretSource::fixed(Secret::from("s"))),
         next_secret: None,
+        secret_expires_at: None,
         login_base: login.clone(),
     };
     let tokens = Arc::new(EntraTokens::new(Arc::clone(&http), config, clock.clone()));

@@ -1,6 +1,7 @@
 //! The service against a scripted Graph.
 
 mod drives;
+mod sending;
 mod status;
 mod subscriptions;
 mod support;

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request as AxumRequest;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use chassis::config::{Env, FromEnv};
 use chassis::grpc::TracedChannel;
@@ -12,14 +13,18 @@ use chassis::lifecycle::{Shutdown, Tasks};
 use chassis::time::SystemClock;
 use contracts::graph::v1::CallContext;
 use contracts::graph::v1::graph_connector_client::GraphConnectorClient;
-use contracts::graph::v1::graph_connector_server::GraphConnectorServer;
+use contracts::graph::v1::graph_mail_client::GraphMailClient;
+use contracts::graph::v1::graph_subscriptions_client::GraphSubscriptionsClient;
+use contracts::graph::v1::graph_teams_client::GraphTeamsClient;
 use graph_connector::{Connector, ConnectorConfig};
 use serde_json::Value;
-use tonic::service::Routes;
 
 /// What the scripted Graph is asked.
 pub struct Asked {
     pub method: Method,
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub bytes: Bytes,
     /// Path below the version, with query.
     pub path: String,
     pub body: Value,
@@ -28,6 +33,9 @@ pub struct Asked {
 
 pub struct World {
     pub client: GraphConnectorClient<TracedChannel>,
+    pub mail: GraphMailClient<TracedChannel>,
+    pub teams: GraphTeamsClient<TracedChannel>,
+    pub subscriptions: GraphSubscriptionsClient<TracedChannel>,
     /// Method and path of each call to Graph, token requests left out.
     pub seen: Arc<Mutex<Vec<String>>>,
     shutdown: Shutdown,
@@ -59,22 +67,31 @@ impl World {
             ("GRAPH_BASE_URL", base.as_str()),
             ("WEBHOOK_BASE_URL", "https://hooks.example/"),
             ("ONEDRIVE_RETRY_INITIAL_MS", "5"),
+            ("WEBHOOK_SELF_TEST", "off"),
         ];
         pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         pairs.extend(more.iter().filter(|(_, value)| !value.is_empty()));
         let mut env = Env::from_pairs(pairs);
         let config = ConnectorConfig::from_env(&mut env);
         env.finish().expect("a configuration");
-        let connector = Connector::assemble(&config, Arc::new(SystemClock)).expect("a connector");
+        let connector = Arc::new(Connector::assemble(&config, Arc::new(SystemClock)).expect("a connector"));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let routes = Routes::new(GraphConnectorServer::new(connector));
+        let routes = graph_connector::routes(&connector);
         let stop = shutdown.clone();
         tasks.spawn("grpc", async move {
             chassis::grpc::serve(listener, routes, &stop).await.expect("serving");
         });
-        let client = GraphConnectorClient::new(chassis::grpc::channel(&url).expect("a channel"));
-        Self { client, seen, shutdown, _tasks: tasks }
+        let channel = chassis::grpc::channel(&url).expect("a channel");
+        Self {
+            client: GraphConnectorClient::new(channel.clone()),
+            mail: GraphMailClient::new(channel.clone()),
+            teams: GraphTeamsClient::new(channel.clone()),
+            subscriptions: GraphSubscriptionsClient::new(channel),
+            seen,
+            shutdown,
+            _tasks: tasks,
+        }
     }
 
     pub fn seen(&self) -> Vec<String> {
@@ -102,9 +119,10 @@ async fn serve_graph(
             let path = path.strip_prefix("/v1.0").unwrap_or(&path).to_owned();
             let plain = path.split('?').next().unwrap_or_default();
             seen.lock().expect("lock").push(format!("{method} {plain}"));
-            let bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
+            let headers = request.headers().clone();
+            let bytes = axum::body::to_bytes(request.into_body(), 1 << 23).await.expect("a body");
             let body = serde_json::from_slice(&bytes).unwrap_or_default();
-            answer(Asked { method, path, body, base })
+            answer(Asked { method, headers, bytes, path, body, base })
         }
     });
     tasks.spawn("graph", async move { axum::serve(listener, app).await.expect("serving") });

@@ -10,11 +10,13 @@ use chassis::time::pause;
 use chrono::{DateTime, Utc};
 use domain::breaker::Outcome;
 use domain::retry::{RetryAfter, RetryPolicy};
+use domain::throttle::{Advice, Priority, wide_scope};
 use domain::time::SharedClock;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
+use super::pace::{Pace, allowance};
 use super::{Call, CallError, Reading, ServerSkew, ServiceBreaker, challenge};
 use crate::http::{Connection, HttpClient, HttpError, Request, Response};
 use crate::throttle::{Gate, Pass, Throttled};
@@ -42,10 +44,13 @@ pub struct ProviderClient<T: ?Sized = EntraTokens> {
     gate: Gate,
     /// Budgets that this client shares with others; entered before its own.
     outer: Vec<Arc<Gate>>,
+    /// A silence closes the shared budgets too, whatever the answer says about its scope.
+    silences_all: bool,
     breaker: Arc<ServiceBreaker>,
     settings: ProviderSettings,
     clock: SharedClock,
     skew: ServerSkew,
+    pace: Pace,
     rng: Mutex<StdRng>,
 }
 
@@ -95,14 +100,22 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
     ) -> Self {
         let rng = Mutex::new(StdRng::from_seed(random_bytes::<32>()));
         let breaker = breaker.into();
-        let (outer, skew) = (Vec::new(), ServerSkew::default());
-        Self { http, tokens, gate, outer, breaker, settings, clock, skew, rng }
+        let (outer, skew, pace) = (Vec::new(), ServerSkew::default(), Pace::default());
+        Self { http, tokens, gate, outer, silences_all: false, breaker, settings, clock, skew, pace, rng }
     }
 
     /// Draws on these budgets too, which other clients share.
     #[must_use]
     pub fn behind(mut self, outer: Vec<Arc<Gate>>) -> Self {
         self.outer = outer;
+        self
+    }
+
+    /// Keeps everybody silent who shares a budget with it when the provider throttles it: for providers that do not
+    /// say whom they mean.
+    #[must_use]
+    pub fn silencing_all(mut self) -> Self {
+        self.silences_all = true;
         self
     }
 
@@ -137,6 +150,19 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
     /// # Errors
     /// [`CallError`] when there is no answer, or when the caller has to come back later.
     pub async fn call(&self, call: &Call, request: Request) -> Result<Response, CallError> {
+        self.call_as(Priority::Background, call, request).await
+    }
+
+    /// [`ProviderClient::call`] with a place in the row: interactive calls go first.
+    ///
+    /// # Errors
+    /// [`CallError`] as of [`ProviderClient::call`].
+    pub async fn call_as(
+        &self,
+        priority: Priority,
+        call: &Call,
+        request: Request,
+    ) -> Result<Response, CallError> {
         let started = Instant::now();
         let mut connection = Connection::Pooled;
         let mut failures = 0;
@@ -146,7 +172,7 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
             let patience = call.patience.saturating_sub(started.elapsed());
             let mut request = request.clone();
             request.connection = connection;
-            let attempt = match self.attempt(call, request, patience, failures).await {
+            let attempt = match self.attempt(priority, call, request, patience, failures).await {
                 Err(CallError::Throttled { retry_after, response: None }) => {
                     return Err(CallError::Throttled { retry_after, response: last_throttle });
                 }
@@ -194,8 +220,59 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
         wait
     }
 
+    /// Sends one request without a token, past fence and breaker: for addresses that carry their own credential.
+    ///
+    /// # Errors
+    /// [`HttpError`] when there is no complete answer.
+    pub async fn without_token(
+        &self,
+        operation: &'static str,
+        request: Request,
+    ) -> Result<Response, HttpError> {
+        let outcome = self.http.send(request).await;
+        self.count(operation, &outcome);
+        outcome
+    }
+
+    /// Sends one request without a token through the fence. A silence that the provider asks for closes it.
+    ///
+    /// # Errors
+    /// [`CallError::Throttled`] or [`CallError::Transport`]; any other status is an answer.
+    pub async fn gated_without_token(
+        &self,
+        priority: Priority,
+        operation: &'static str,
+        request: Request,
+    ) -> Result<Response, CallError> {
+        let entered = self.enter(priority, 1, Call::PATIENCE).await;
+        let passes = entered.map_err(|throttled| CallError::Throttled {
+            retry_after: throttled.retry_after,
+            response: None,
+        })?;
+        let outcome = self.without_token(operation, request).await;
+        let silence = match &outcome {
+            Ok(response) if (self.settings.read)(response) == Reading::Throttled => {
+                Some(self.silence(response.header("retry-after"), 1))
+            }
+            _ => None,
+        };
+        self.leave(passes, silence, false).await;
+        match (outcome, silence) {
+            (Ok(response), Some(retry_after)) => {
+                Err(CallError::Throttled { retry_after, response: Some(Box::new(response)) })
+            }
+            (outcome, _) => outcome.map_err(CallError::Transport),
+        }
+    }
+
+    /// Waits before another attempt as the retry policy says, and never shorter than the provider asked for.
+    pub async fn backoff(&self, failures: u32, asked: Option<Duration>) {
+        pause(self.delay(failures, asked)).await;
+    }
+
     async fn attempt(
         &self,
+        priority: Priority,
         call: &Call,
         request: Request,
         patience: Duration,
@@ -217,7 +294,10 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
             }
             Err(error) => return Err(CallError::Token(error)),
         };
-        let passes = match self.enter(call.cost, patience).await {
+        if priority == Priority::Background {
+            pause(self.pace.place(Instant::now()).min(patience)).await;
+        }
+        let passes = match self.enter(priority, call.cost, patience).await {
             Ok(passes) => passes,
             Err(throttled) => {
                 return Err(CallError::Throttled { retry_after: throttled.retry_after, response: None });
@@ -228,7 +308,7 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                self.leave(passes, None).await;
+                self.leave(passes, None, false).await;
                 guard.done(Outcome::Failure);
                 let again = error.is_transient() && (call.idempotent || error.certainly_not_processed());
                 return if again {
@@ -241,11 +321,14 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
         let reading = (self.settings.read)(&response);
         if reading == Reading::Throttled {
             let wait = self.silence(response.header("retry-after"), failures + 1);
-            self.leave(passes, Some(wait)).await;
+            let named = response.header("x-ms-throttle-scope").is_some_and(wide_scope);
+            let wide = named || self.silences_all;
+            self.leave(passes, Some(wait), wide).await;
             guard.done(Outcome::Throttled);
             return Ok(Attempt::Throttled { response, wait });
         }
-        self.leave(passes, None).await;
+        self.leave(passes, None, false).await;
+        self.heed(&response).await;
         match reading {
             Reading::Unauthorized => {
                 guard.done(Outcome::Success);
@@ -269,37 +352,60 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
     }
 
     /// Enters every gate, the shared ones first.
-    async fn enter(&self, cost: u32, patience: Duration) -> Result<Passes, Throttled> {
+    async fn enter(&self, priority: Priority, cost: u32, patience: Duration) -> Result<Passes, Throttled> {
         let mut passes = Passes { own: None, outer: Vec::with_capacity(self.outer.len()) };
         for gate in &self.outer {
-            match gate.enter(cost, patience).await {
+            match gate.enter_as(priority, cost, patience).await {
                 Ok(pass) => passes.outer.push((Arc::clone(gate), pass)),
                 Err(throttled) => {
-                    self.leave(passes, None).await;
+                    self.leave(passes, None, false).await;
                     return Err(throttled);
                 }
             }
         }
-        match self.gate.enter(cost, patience).await {
+        match self.gate.enter_as(priority, cost, patience).await {
             Ok(pass) => {
                 passes.own = Some(pass);
                 Ok(passes)
             }
             Err(throttled) => {
-                self.leave(passes, None).await;
+                self.leave(passes, None, false).await;
                 Err(throttled)
             }
         }
     }
 
-    /// Leaves every gate; a silence closes the client's own.
-    async fn leave(&self, passes: Passes, silence: Option<Duration>) {
+    /// Leaves every gate; a silence closes the client's own, and a `wide` one those that it shares too.
+    async fn leave(&self, passes: Passes, silence: Option<Duration>, wide: bool) {
         if let Some(pass) = passes.own {
             self.gate.leave(pass, silence).await;
         }
         for (gate, pass) in passes.outer {
-            gate.leave(pass, None).await;
+            gate.leave(pass, silence.filter(|_| wide)).await;
         }
+    }
+
+    /// Slows down on what the provider says before it throttles. The headers count for the whole application, so a
+    /// silence closes the widest gate.
+    async fn heed(&self, response: &Response) {
+        match allowance(response).advice() {
+            Advice::Free => {}
+            advice @ Advice::Space { .. } => self.pace.learn(advice, Instant::now()),
+            Advice::Silence(wait) => {
+                let gate = self.outer.first().map_or(&self.gate, |gate| gate.as_ref());
+                gate.hush(wait).await;
+            }
+        }
+    }
+
+    fn count(&self, operation: &'static str, outcome: &Result<Response, HttpError>) {
+        let status = match outcome {
+            Ok(response) => response.status.as_str().to_owned(),
+            Err(HttpError::Timeout { .. }) => "timeout".to_owned(),
+            Err(_) => "transport".to_owned(),
+        };
+        metrics::counter!(self.settings.requests_metric, "operation" => operation, "status" => status)
+            .increment(1);
     }
 
     async fn send(&self, call: &Call, request: Request, token: &Secret) -> Result<Response, HttpError> {
@@ -310,13 +416,7 @@ impl<T: TokenSource + ?Sized> ProviderClient<T> {
         }
         request.headers.insert("return-client-request-id", HeaderValue::from_static("true"));
         let outcome = self.http.send(request).await;
-        let status = match &outcome {
-            Ok(response) => response.status.as_str().to_owned(),
-            Err(HttpError::Timeout { .. }) => "timeout".to_owned(),
-            Err(_) => "transport".to_owned(),
-        };
-        metrics::counter!(self.settings.requests_metric, "operation" => call.operation, "status" => status)
-            .increment(1);
+        self.count(call.operation, &outcome);
         match &outcome {
             Ok(response) => {
                 self.skew.learn(response, self.clock.now());

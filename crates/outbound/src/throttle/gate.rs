@@ -1,10 +1,12 @@
 //! Waiting in front of the fence, for a bounded time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chassis::ids::new_id;
 use chassis::time::pause;
+use domain::throttle::Priority;
 use tokio::time::Instant;
 
 use super::{Admission, Ask, FenceKey, LaneRules, LayeredFence, WaitReason};
@@ -31,16 +33,31 @@ pub struct Gate {
     key: FenceKey,
     rules: LaneRules,
     max_wait: Duration,
+    /// Interactive calls that wait here now.
+    interactive: AtomicUsize,
 }
 
 /// How long a call waits for its turn while the lane is careful.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
+/// How a background call steps aside while an interactive one waits.
+const STEP_ASIDE: Duration = Duration::from_millis(10);
+/// How often it does so before it competes again, so that it never starves.
+const STEPS_ASIDE: u32 = 100;
+
+/// Counts an interactive call for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Gate {
     /// A gate. Waits longer than `max_wait` are handed back to the caller, so that a job waits in its ledger row
     /// instead of in a connector's memory.
     pub fn new(fence: Arc<LayeredFence>, key: FenceKey, rules: LaneRules, max_wait: Duration) -> Self {
-        Self { fence, key, rules, max_wait }
+        Self { fence, key, rules, max_wait, interactive: AtomicUsize::new(0) }
     }
 
     /// Waits until a call of this cost may be made.
@@ -48,6 +65,25 @@ impl Gate {
     /// # Errors
     /// [`Throttled`] when that takes longer than the gate's limit, or than `patience`.
     pub async fn enter(&self, cost: u32, patience: Duration) -> Result<Pass, Throttled> {
+        self.enter_as(Priority::Background, cost, patience).await
+    }
+
+    /// [`Gate::enter`]; background calls step aside while interactive ones of this process wait.
+    ///
+    /// # Errors
+    /// [`Throttled`] as of [`Gate::enter`].
+    pub async fn enter_as(
+        &self,
+        priority: Priority,
+        cost: u32,
+        patience: Duration,
+    ) -> Result<Pass, Throttled> {
+        let _waiting = (priority == Priority::Interactive).then(|| {
+            self.interactive.fetch_add(1, Ordering::Relaxed);
+            Waiting(&self.interactive)
+        });
+        let mut aside = 0;
+        self.step_aside(priority, &mut aside).await;
         let ask = Ask { holder: new_id().to_string(), cost };
         let started = Instant::now();
         let silence_limit = self.max_wait.min(patience);
@@ -65,6 +101,15 @@ impl Gate {
                 return Err(Throttled { retry_after: wait.max(Duration::from_millis(50)) });
             }
             pause(wait).await;
+            self.step_aside(priority, &mut aside).await;
+        }
+    }
+
+    async fn step_aside(&self, priority: Priority, steps: &mut u32) {
+        let background = priority == Priority::Background;
+        while background && *steps < STEPS_ASIDE && self.interactive.load(Ordering::Relaxed) > 0 {
+            *steps += 1;
+            pause(STEP_ASIDE).await;
         }
     }
 
@@ -85,6 +130,14 @@ impl Gate {
         metrics::counter!("provider_throttled_total", "provider" => self.key.provider).increment(1);
         if fresh {
             tracing::warn!(fence = %self.key, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "throttled by the provider");
+        }
+    }
+
+    /// Keeps everybody silent although nothing was throttled yet: the provider said that its budget is used up.
+    pub async fn hush(&self, wait: Duration) {
+        if self.fence.close(&self.key, wait, &self.rules).await {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(fence = %self.key, wait_ms, "budget used up, keeping silent");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use chassis::config::{Env, FromEnv, SecretSource};
 use chassis::secret::Secret;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use url::Url;
 
 /// Microsoft identity: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`, `AZURE_CLIENT_SECRET_NEXT`
@@ -16,8 +17,25 @@ pub struct EntraConfig {
     pub secret: Option<SecretSource>,
     /// The secret that takes over when the one in use is refused.
     pub next_secret: Option<SecretSource>,
+    /// `AZURE_CLIENT_SECRET_EXPIRES_AT`: when the secret in use ends, RFC 3339 or a date; for alerts alone.
+    pub secret_expires_at: Option<DateTime<Utc>>,
     /// Authority without the tenant.
     pub login_base: Url,
+}
+
+const EXPIRES_AT: &str = "AZURE_CLIENT_SECRET_EXPIRES_AT";
+
+/// Entra shows a date; the secret ends in its course.
+fn expiry(env: &mut Env) -> Option<DateTime<Utc>> {
+    let text = env.optional(EXPIRES_AT)?;
+    let read = match text.parse::<NaiveDate>() {
+        Ok(date) => Some(date.and_time(NaiveTime::MIN).and_utc()),
+        Err(_) => DateTime::parse_from_rfc3339(&text).ok().map(|at| at.with_timezone(&Utc)),
+    };
+    if read.is_none() {
+        env.fault(EXPIRES_AT, format!("must be a date or an RFC 3339 time, got `{text}`"));
+    }
+    read
 }
 
 /// Microsoft's public cloud.
@@ -31,6 +49,7 @@ impl FromEnv for EntraConfig {
             client_id: env.optional("AZURE_CLIENT_ID"),
             secret: env.secret("AZURE_CLIENT_SECRET"),
             next_secret: env.secret("AZURE_CLIENT_SECRET_NEXT"),
+            secret_expires_at: expiry(env),
             login_base: env.parse("MICROSOFT_LOGIN_BASE_URL", default),
         }
     }
@@ -52,11 +71,16 @@ impl EntraConfig {
         missing
     }
 
-    /// The secrets as they are now, in the order in which they are tried, with their names.
+    /// The secrets as they are now, in the order in which they are tried, with their names. A next secret that has
+    /// become the current one is no other.
     pub(super) fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let current = self.secret.iter().map(|s| ("current", s.current()));
         let next = self.next_secret.iter().map(|s| ("next", s.current()));
-        current.chain(next).filter(|(_, secret)| !secret.expose().is_empty()).collect()
+        let mut all: Vec<_> = current.chain(next).filter(|(_, secret)| !secret.is_empty()).collect();
+        if all.len() == 2 && all[0].1 == all[1].1 {
+            all.pop();
+        }
+        all
     }
 
     /// `{authority}/{tenant}/oauth2/v2.0/token`.

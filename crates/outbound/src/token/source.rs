@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::secret::Secret;
 use chrono::{DateTime, Utc};
 use domain::time::SharedClock;
+use serde_json::{Value, json};
 use tokio::sync::Mutex as TurnMutex;
 
 use super::answer::read;
@@ -31,6 +32,8 @@ pub struct TokenStatus {
     pub last_error: Option<TokenError>,
     /// `current` or `next`: the secret that produced the token; empty before the first one.
     pub active_secret: &'static str,
+    /// When the secret in use ends, as configured.
+    pub secret_expires_at: Option<DateTime<Utc>>,
 }
 
 /// Where a [`crate::provider::ProviderClient`] gets the tokens of its account.
@@ -61,11 +64,11 @@ impl TokenSource for EntraTokens {
 #[derive(Debug)]
 pub struct EntraTokens {
     http: Arc<HttpClient>,
-    config: EntraConfig,
-    clock: SharedClock,
+    pub(super) config: EntraConfig,
+    pub(super) clock: SharedClock,
     state: Mutex<State>,
     /// Held by whoever asks Entra: the others wait for that answer instead of asking too.
-    turn: TurnMutex<()>,
+    pub(super) turn: TurnMutex<()>,
 }
 
 impl EntraTokens {
@@ -77,6 +80,14 @@ impl EntraTokens {
     /// The tenant that tokens are for; empty when not configured.
     pub fn tenant(&self) -> &str {
         self.config.tenant.as_deref().unwrap_or_default()
+    }
+
+    /// Tenant and application: what Microsoft counts calls by; empty when not configured.
+    pub fn account(&self) -> String {
+        match (&self.config.tenant, &self.config.client_id) {
+            (Some(tenant), Some(client)) => format!("{tenant}/{client}"),
+            _ => String::new(),
+        }
     }
 
     /// A token that works now. While it is being refreshed, callers keep using the old one.
@@ -133,10 +144,11 @@ impl EntraTokens {
             expires_at: state.expires_at(),
             last_error: state.last_error.clone(),
             active_secret: state.active,
+            secret_expires_at: self.config.secret_expires_at,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +160,10 @@ impl EntraTokens {
             self.state().last_error = Some(error.clone());
             return Err(error);
         }
-        let secrets = self.config.secrets();
+        let mut secrets = self.config.secrets();
+        // After a rotation the proven next secret stays the first choice.
+        let used = self.state().used.clone();
+        secrets.sort_by_key(|(_, secret)| used.as_ref() != Some(secret));
         let values: Vec<Secret> = secrets.iter().map(|(_, s)| s.clone()).collect();
         let (claims, mut refused) = {
             let state = self.state();
@@ -168,7 +183,7 @@ impl EntraTokens {
                 Ok((token, life)) => {
                     let now = self.clock.now();
                     tracing::info!(secret = name, life_s = life.as_secs(), "access token acquired");
-                    self.state().granted(Held::new(token.clone(), now, life), name, refused);
+                    self.state().granted(Held::new(token.clone(), now, life), name, secret, refused);
                     return Ok(token);
                 }
                 Err(error) => {
@@ -189,23 +204,39 @@ impl EntraTokens {
         Err(last)
     }
 
-    async fn request(&self, secret: &Secret, claims: Option<&str>) -> Result<(Secret, Duration), TokenError> {
+    /// Asks Entra for a token with `secret`. It says each time that we can handle claims challenges (`cp1`), so that
+    /// Entra may issue tokens that live long and can be revoked at once (provider facts A10).
+    pub(super) async fn request(
+        &self,
+        secret: &Secret,
+        challenge: Option<&str>,
+    ) -> Result<(Secret, Duration), TokenError> {
         let unavailable = |reason: String| TokenError::Unavailable { reason };
         let url = self
             .config
             .token_url()
             .ok_or_else(|| unavailable("MICROSOFT_LOGIN_BASE_URL has no path".into()))?;
-        let mut fields = vec![
+        let claims = claims(challenge);
+        let fields = [
             ("client_id", self.config.client_id.as_deref().unwrap_or_default()),
             ("client_secret", secret.expose()),
             ("scope", SCOPE),
             ("grant_type", "client_credentials"),
+            ("claims", claims.as_str()),
         ];
-        if let Some(claims) = claims {
-            fields.push(("claims", claims));
-        }
         let request = Request::new(Method::POST, url).form(&fields).deadline(TOKEN_DEADLINE);
         let response = self.http.send(request).await.map_err(|e| unavailable(e.to_string()))?;
         read(&response, self.clock.now())
     }
+}
+
+/// The claims of a challenge, with our capability added; the capability alone without a challenge.
+fn claims(challenge: Option<&str>) -> String {
+    let read = challenge.and_then(|text| serde_json::from_str(text).ok());
+    let mut claims = read.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    if !claims["access_token"].is_object() {
+        claims["access_token"] = json!({});
+    }
+    claims["access_token"]["xms_cc"] = json!({"values": ["cp1"]});
+    claims.to_string()
 }

@@ -50,6 +50,8 @@ pub(super) struct State {
     pub refused_secret: Option<Secret>,
     /// Which secret produced the token.
     pub active: &'static str,
+    /// Its value.
+    pub used: Option<Secret>,
     pub last_error: Option<TokenError>,
     refusal: Option<Refusal>,
 }
@@ -77,11 +79,12 @@ impl State {
         }
     }
 
-    pub fn granted(&mut self, held: Held, active: &'static str, refused_secret: Option<Secret>) {
+    pub fn granted(&mut self, held: Held, active: &'static str, used: &Secret, refused: Option<Secret>) {
         self.held = Some(held);
         self.claims = None;
         self.active = active;
-        self.refused_secret = refused_secret;
+        self.used = Some(used.clone());
+        self.refused_secret = refused;
         self.last_error = None;
         self.refusal = None;
     }

@@ -2,5 +2,7 @@
 
 mod http;
 mod provider;
+mod rich;
+mod rotation;
 mod support;
 mod token;

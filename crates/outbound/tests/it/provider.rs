@@ -78,18 +78,21 @@ async fn a_short_silence_is_waited_for_and_a_long_one_is_handed_back() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once() {
-    let provider = Provider::start(|seen| {
-        if is_token(&seen) {
-            return token(&format!("t{}{}", seen.number, seen.field("claims")));
-        }
-        assert!(!seen.header("client-request-id").is_empty());
-        if seen.header("authorization") == r#"Bearer t2{"x":1}"# {
-            return StatusCode::OK.into_response();
-        }
-        let challenge = r#"Bearer error="insufficient_claims", claims="eyJ4IjoxfQ==""#;
-        (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response()
-    })
-    .await;
+    let provider =
+        Provider::start(|seen| {
+            if is_token(&seen) {
+                return token(&format!("t{}{}", seen.number, seen.field("claims")));
+            }
+            assert!(!seen.header("client-request-id").is_empty());
+            if seen.header("authorization")
+                == r#"Bearer t2{"access_token":{"xms_cc":{"values":["cp1"]}},"x":1}"#
+            {
+                return StatusCode::OK.into_response();
+            }
+            let challenge = r#"Bearer error="insufficient_claims", claims="eyJ4IjoxfQ==""#;
+            (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response()
+        })
+        .await;
     let answer = client(&provider, None, WAIT).call(&READ, Request::get(provider.url("/x"))).await.unwrap();
     assert_eq!((answer.status.as_u16(), provider.count()), (200, 4));
 
@@ -166,4 +169,52 @@ async fn four_workers_of_two_replicas_never_call_inside_a_window_after_the_first
     futures::future::join_all(workers).await;
     assert!(gated.windows.load(Ordering::SeqCst) >= 4);
     assert_eq!(gated.violations.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_is_silence_before_any_429() {
+    let provider = Provider::start(script(vec![Box::new(|| {
+        ([("RateLimit-Limit", "1250"), ("RateLimit-Remaining", "0"), ("RateLimit-Reset", "30")], "ok")
+            .into_response()
+    })]))
+    .await;
+    let client = client(&provider, None, Duration::from_millis(50));
+    let read = Call::read("item", Operation::GetItem);
+    let answer = client.call(&read, Request::get(provider.url("/x"))).await.unwrap();
+    assert!(answer.status.is_success(), "the answer itself is good");
+    let window = client.gate().window().await.expect("a window");
+    assert!(window > Duration::from_secs(25) && window <= Duration::from_secs(30), "{window:?}");
+    let refused = client.call(&read, Request::get(provider.url("/x"))).await.unwrap_err();
+    assert!(matches!(refused, CallError::Throttled { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_wide_scope_silences_what_is_shared() {
+    let provider = Provider::start(|seen| {
+        if crate::support::is_token(&seen) {
+            return crate::support::token("t");
+        }
+        let scope = if seen.path.starts_with("/wide") {
+            "Tenant_Application/Read/app/tenant"
+        } else {
+            "Mailbox/Read/a/t"
+        };
+        let headers = [("retry-after", "20"), ("x-ms-throttle-scope", scope)];
+        (axum::http::StatusCode::TOO_MANY_REQUESTS, headers).into_response()
+    })
+    .await;
+    for (path, shared) in [("/narrow", false), ("/wide", true)] {
+        let key =
+            outbound::throttle::FenceKey { provider: "microsoft", tenant: "t".into(), workload: "mail" };
+        let fence = std::sync::Arc::new(outbound::throttle::LayeredFence::new(crate::support::clock(), None));
+        let rules = outbound::throttle::LaneRules::default();
+        let outer =
+            std::sync::Arc::new(outbound::throttle::Gate::new(fence, key, rules, Duration::from_secs(1)));
+        let client =
+            client(&provider, None, Duration::from_millis(50)).behind(vec![std::sync::Arc::clone(&outer)]);
+        let read = Call::read("item", Operation::GetItem);
+        client.call(&read, Request::get(provider.url(path))).await.unwrap_err();
+        assert!(client.gate().window().await.is_some(), "{path}");
+        assert_eq!(outer.window().await.is_some(), shared, "{path}");
+    }
 }

@@ -96,6 +96,7 @@ pub fn entra(base: &Url, secret: &str, next: Option<&str>) -> EntraConfig {
         client_id: Some("app".into()),
         secret: Some(source(secret)),
         next_secret: next.map(source),
+        secret_expires_at: None,
         login_base: base.clone(),
     }
 }
@@ -128,6 +129,21 @@ pub fn client(
         Arc::new(tokens),
         Gate::new(fence, key, LaneRules::default(), max_wait),
         ServiceBreaker::new("OneDrive", breaker, clock()),
+        ProviderSettings { requests_metric: "graph_requests_total", retry: RETRY, read: Reading::microsoft },
+        clock(),
+    )
+}
+
+/// A client with these tokens, unlimited.
+pub fn client_with(tokens: Arc<EntraTokens>) -> ProviderClient {
+    let key = FenceKey { provider: "microsoft", tenant: "contoso".into(), workload: "drives" };
+    let fence = Arc::new(LayeredFence::new(clock(), None));
+    let rules = LaneRules { units_per_minute: 0, ..LaneRules::default() };
+    ProviderClient::new(
+        http(),
+        tokens,
+        Gate::new(fence, key, rules, Duration::from_secs(1)),
+        ServiceBreaker::new("OneDrive", BreakerConfig::ONEDRIVE, clock()),
         ProviderSettings { requests_metric: "graph_requests_total", retry: RETRY, read: Reading::microsoft },
         clock(),
     )

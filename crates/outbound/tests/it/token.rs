@@ -119,13 +119,17 @@ async fn unconfigured_names_what_is_missing() {
 
 #[tokio::test]
 async fn a_challenge_is_answered_by_the_next_token() {
+    const CAPABLE: &str = r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
     let provider = Provider::start(|seen| token(&format!("t{}{}", seen.number, seen.field("claims")))).await;
     let tokens = Arc::new(EntraTokens::new(http(), entra(&provider.base, "s", None), clock()));
     let first = tokens.bearer().await.unwrap();
-    tokens.discard(&first, Some(r#"{"a":1}"#.into()));
-    assert_eq!(tokens.bearer().await.unwrap().expose(), r#"t1{"a":1}"#);
+    assert_eq!(first.expose(), format!("t0{CAPABLE}"), "the capability is always sent");
+    let challenge = r#"{"access_token":{"nbf":{"essential":true}}}"#;
+    let answer = r#"t1{"access_token":{"nbf":{"essential":true},"xms_cc":{"values":["cp1"]}}}"#;
+    tokens.discard(&first, Some(challenge.into()));
+    assert_eq!(tokens.bearer().await.unwrap().expose(), answer);
     tokens.discard(&first, None);
     assert_eq!(provider.count(), 2, "a late refusal of the old token costs nothing");
-    tokens.discard(&Secret::from(r#"t1{"a":1}"#), None);
-    assert_eq!(tokens.bearer().await.unwrap().expose(), "t2", "claims are sent once");
+    tokens.discard(&Secret::from(answer), None);
+    assert_eq!(tokens.bearer().await.unwrap().expose(), format!("t2{CAPABLE}"), "claims are sent once");
 }

@@ -25,17 +25,21 @@ pub enum Fault {
     Inconsistent,
     /// The provider refuses to undelete.
     NoUndelete,
-    /// The application's clock is wrong.
+    /// The application's clock is wrong, and the worker's in another way.
     Skew,
     /// People act in the middle of a worker's steps, and not only between its rounds.
     Interleaving,
     /// The provider drops tombstones when it invalidates tokens.
     Forgetful,
+    /// `quotaExceeded`: the account writes nothing for hours.
+    Quota,
+    /// The user revokes the grant, and consents again later.
+    Revoked,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Crash,
         Self::LeaseLoss,
         Self::PushLost,
@@ -50,6 +54,8 @@ impl Fault {
         Self::Skew,
         Self::Interleaving,
         Self::Forgetful,
+        Self::Quota,
+        Self::Revoked,
     ];
 }
 
@@ -70,11 +76,15 @@ pub enum Break {
     NoMintedId,
     /// What lost a collision is not written down.
     NoConflicts,
+    /// A worker that lost its lease goes on writing what it knows.
+    NoFence,
+    /// After `quotaExceeded`, and after the grant ended, rows are forgotten instead of parked.
+    NoReplay,
 }
 
 impl Break {
     /// All rules that can be broken.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NoIfMatch,
         Self::NoEcho,
         Self::CursorFirst,
@@ -82,5 +92,7 @@ impl Break {
         Self::NoSweep,
         Self::NoMintedId,
         Self::NoConflicts,
+        Self::NoFence,
+        Self::NoReplay,
     ];
 }

@@ -5,12 +5,11 @@ use domain::calendar::engine::{Place, Row};
 use domain::calendar::event::{Event, Moment, Original, Reminders, Side, When, Zone};
 use domain::calendar::google::{self, read};
 use domain::calendar::identity::instance_id;
-use domain::calendar::series::{follow, occurrence, split};
+use domain::calendar::series::{Following, follow, misses, occurrence, split};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
 use super::marks::{self, Marks};
-use super::provider::Provider;
 use super::world::World;
 
 fn zone() -> Zone {
@@ -33,18 +32,19 @@ fn day(serial: u64) -> When {
     When::AllDay { start: first, end: first + TimeDelta::days(1) }
 }
 
-/// The second to the fifth occurrence of a daily series.
+/// The second to the fifth occurrence of a daily series, where it has one.
 fn some_occurrence(master: &Event, dice: &mut Dice) -> Option<Original> {
     let days = 1 + i64::try_from(dice.below(4)).unwrap_or_default();
-    Some(match master.when.as_ref()? {
+    let at = match master.when.as_ref()? {
         When::Timed { start, .. } => {
             Original::At(Moment::new(start.wall() + TimeDelta::days(days), start.zone()).instant())
         }
         When::AllDay { start, .. } => Original::On(*start + TimeDelta::days(days)),
-    })
+    };
+    (!misses(master, at)).then_some(at)
 }
 
-impl<P: Provider> World<P> {
+impl World {
     /// The next action of somebody.
     pub fn next_action(&mut self) {
         let Some(action) = self.actions.pop() else { return };
@@ -53,7 +53,9 @@ impl<P: Provider> World<P> {
             self.app_action(&mut dice);
         } else {
             let before = self.provider.effective_writes();
+            self.provider.by_hand(true);
             self.provider_action(&mut dice);
+            self.provider.by_hand(false);
             self.ledger.people_writes += self.provider.effective_writes() - before;
         }
     }
@@ -82,6 +84,10 @@ impl<P: Provider> World<P> {
                 1 => event.description = Some(format!("<b>t{n}</b><script>x</script>")),
                 2 => event.location = Some(format!("t{n}")),
                 3 => event.color = Some(format!("t{n}")),
+                // A rule that ends before its first occurrence is refused, as it should be.
+                4 if event.recurrence.iter().any(|line| line.contains("UNTIL")) => {
+                    event.title = Some(format!("t{n}"));
+                }
                 4 => event.when = Some(if event.recurs() || dice.chance(70) { timed(n) } else { day(n) }),
                 5 => {
                     let email = format!("T{n}@example.com");
@@ -215,6 +221,8 @@ impl<P: Provider> World<P> {
         let n = self.serial();
         let row = &self.store.rows[&key];
         let event = match (&row.place, self.master(row).and_then(|master| master.local.event())) {
+            // Nobody is shown an occurrence that the series does not have.
+            (Some(place), Some(master)) if misses(master, place.original) => return,
             (Some(place), Some(master)) => {
                 Event { title: Some(format!("t{n}")), ..occurrence(master, place.original) }
             }
@@ -315,20 +323,20 @@ impl<P: Provider> World<P> {
             .collect();
         self.store.rows.insert(second.clone(), Row::new(second.clone(), following.clone(), self.app_now()));
         self.ledger.app_edits += 1;
+        let parts = Following::new(event.clone(), at, following);
         for old in later {
             let moved = format!("x{}", self.serial());
-            if let Some(row) = follow(&old, moved.clone(), &second, &following) {
+            let mut after = Marks::new();
+            if let Some(row) = follow(&old, moved.clone(), &second, &parts) {
+                after.extend(row.local.event().map(marks::of).unwrap_or_default());
                 self.store.rows.insert(moved.clone(), row);
                 self.ledger.app_edits += 1;
             }
             if let Some(event) = old.local.event() {
-                let moved = self.store.rows.contains_key(&moved);
-                self.noted(
-                    "application: move",
-                    &marks::of(event),
-                    &if moved { marks::of(event) } else { Marks::new() },
-                );
+                self.noted("application: move", &marks::of(event), &after);
                 self.app_write(&old.key, Side::Gone);
+                // Cutting the series short ends it.
+                self.ledger.implied_edits += 1;
             }
         }
     }
@@ -338,7 +346,7 @@ impl<P: Provider> World<P> {
         let (live, gone): (Vec<Value>, Vec<Value>) =
             all.into_iter().partition(|raw| raw["status"] != "cancelled");
         let now = self.now;
-        match dice.below(12) {
+        match dice.below(14) {
             0..=2 => {
                 let event = self.fresh(dice);
                 let mut body = google::insert(
@@ -380,6 +388,19 @@ impl<P: Provider> World<P> {
                 let Some(raw) = dice.pick(&series).cloned() else { return };
                 self.provider_edit(&raw, dice, true);
             }
+            12 => {
+                let whole: Vec<Value> =
+                    live.into_iter().filter(|raw| raw["recurringEventId"].is_null()).collect();
+                let Some(raw) = dice.pick(&whole).cloned() else { return };
+                self.provider_move_away(raw);
+            }
+            13 => {
+                let aside = self.provider.aside();
+                let whole: Vec<&Value> =
+                    aside.iter().filter(|raw| raw["recurringEventId"].is_null()).collect();
+                let Some(raw) = dice.pick(&whole).map(|raw| (*raw).clone()) else { return };
+                self.provider_move_back(&raw);
+            }
             _ => {
                 let series: Vec<Value> =
                     live.into_iter().filter(|raw| raw["recurrence"].is_array()).collect();
@@ -389,6 +410,26 @@ impl<P: Provider> World<P> {
         }
         self.ledger.provider_edits += 1;
         self.notify();
+    }
+
+    /// To the calendar beside this one, where nobody follows: here it is deleted with all that it has.
+    fn provider_move_away(&mut self, raw: Value) {
+        let id = raw["id"].as_str().unwrap_or_default().to_owned();
+        self.tell(|_| format!("provider: move away {id}"));
+        let before = self.ledger.replaced.clone();
+        self.replaced_with_series(&id);
+        self.replace_all(raw);
+        if self.provider.relocate(self.now, &id, false).is_err() {
+            self.ledger.replaced = before;
+        }
+    }
+
+    /// Back, with its exceptions and under the same id. That is nobody's edit of a field: what the application
+    /// changed meanwhile stands, and both sides have to agree.
+    fn provider_move_back(&mut self, raw: &Value) {
+        let id = raw["id"].as_str().unwrap_or_default();
+        self.tell(|_| format!("provider: move back {id}"));
+        let _ = self.provider.relocate(self.now, id, true);
     }
 
     fn provider_edit(&mut self, raw: &Value, dice: &mut Dice, rule: bool) {
@@ -401,8 +442,10 @@ impl<P: Provider> World<P> {
         }
         let Some(body) = google::patch(raw, &before, &after) else { return };
         let id = raw["id"].as_str().unwrap_or_default();
+        let exceptions = self.exceptions(id);
         if self.provider.patch(self.now, id, None, &body).is_ok() {
             self.noted("provider: edit", &marks::of(&before), &marks::of(&after));
+            self.replaced_by_cut(id, exceptions);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A worker: pulls pages and pushes rows under the calendar's lease, and may die between any two steps.
 
 use chrono::TimeDelta;
-use domain::calendar::cursor::{Listed, Progress};
+use domain::calendar::cursor::{Cursor, Listed, Progress};
 use domain::calendar::engine::{
     Answer, Call, Cascade, Match, Next, Plan, Row, adopt, conclude, matches, may_link, pull, push, sweep,
 };
@@ -11,15 +11,23 @@ use domain::calendar::quota::Problem;
 use serde_json::{Value, json};
 
 use super::faults::{Break, Fault};
-use super::provider::{Provider, Refusal};
+use super::provider::Refusal;
 use super::world::{Stop, World};
 
 /// Plans and calls for one row in one round; what is left waits for the next.
 const STEPS: usize = 8;
 
-impl<P: Provider> World<P> {
+impl World {
     /// One round of a worker that takes the lease over from whoever had it.
     pub fn round(&mut self) -> Result<(), Stop> {
+        if !self.connected {
+            if !self.calm && !self.dice.chance(30) {
+                return Err(Stop::Revoked);
+            }
+            // The user consents again: cursor and queue are as they were.
+            self.provider.grant(true);
+            self.connected = true;
+        }
         self.fence += 1;
         let epoch = self.fence;
         self.dirty = false;
@@ -46,6 +54,14 @@ impl<P: Provider> World<P> {
         if self.strikes(Fault::Interleaving, 12) {
             self.next_action();
         }
+        if self.strikes(Fault::Revoked, 1) {
+            self.provider.grant(false);
+        }
+        if self.strikes(Fault::Quota, 1) {
+            let minutes = 1 + self.dice.below(240);
+            self.provider
+                .read_only(self.now + TimeDelta::minutes(i64::try_from(minutes).unwrap_or_default()));
+        }
         if self.depth == 0 && self.strikes(Fault::LeaseLoss, 3) {
             self.depth += 1;
             // The other worker's fate is its own.
@@ -57,19 +73,20 @@ impl<P: Provider> World<P> {
 
     fn pull_changes(&mut self, epoch: u64) -> Result<(), Stop> {
         for _ in 0..60 {
-            let request = self.store.cursor.request();
+            let mut cursor = self.store.cursor.clone();
+            let request = cursor.request();
             self.awaits()?;
             let size = 1 + self.dice.below(4);
             if self.strikes(Fault::Gone, 4) {
                 let forget = self.strikes(Fault::Forgetful, 50);
-                self.provider.void_tokens(forget);
+                self.provider.void_tokens(self.now, forget);
             }
             if self.strikes(Fault::Throttled, 3) || self.strikes(Fault::FailsBefore, 3) {
                 self.dirty = true;
                 return Ok(());
             }
-            let listed =
-                self.provider.list(request.sync_token.as_deref(), request.page_token.as_deref(), size);
+            let (token, page) = (request.sync_token.as_deref(), request.page_token.as_deref());
+            let listed = self.provider.list(self.now, token, page, size);
             self.awaits()?;
             let (listed, items) = match listed {
                 Ok(mut page) => {
@@ -80,13 +97,14 @@ impl<P: Provider> World<P> {
                 }
                 Err(refusal) => match Problem::of(refusal.status, &refusal.body) {
                     Problem::FullSyncRequired => (Listed::TokenRefused, Vec::new()),
+                    Problem::Reauthorize => return self.disconnected(),
                     problem => unreachable!("a list is refused with {problem:?}"),
                 },
             };
             // One transaction: fence, rows, cursor, sweep.
             self.fenced(epoch)?;
             if self.is_broken(Break::CursorFirst) {
-                self.step(listed, &[]);
+                self.step(&mut cursor, listed, &[]);
                 self.awaits()?;
                 for item in &items {
                     self.take(item.clone());
@@ -99,7 +117,7 @@ impl<P: Provider> World<P> {
             for item in &items {
                 self.take(item.clone());
             }
-            if self.step(listed, &items) {
+            if self.step(&mut cursor, listed, &items) {
                 return Ok(());
             }
         }
@@ -107,9 +125,19 @@ impl<P: Provider> World<P> {
         Ok(())
     }
 
-    /// Moves the cursor; true at the end of a round.
-    fn step(&mut self, listed: Listed, items: &[Value]) -> bool {
-        match self.store.cursor.step(listed) {
+    /// The provider knows our grant no more: nothing is called until the user has consented again.
+    fn disconnected(&mut self) -> Result<(), Stop> {
+        self.connected = false;
+        self.dirty = true;
+        Err(Stop::Revoked)
+    }
+
+    /// Moves the cursor that was read, which is the stored one as long as the fence holds; true at the end of
+    /// a round.
+    fn step(&mut self, cursor: &mut Cursor, listed: Listed, items: &[Value]) -> bool {
+        let progress = cursor.step(listed);
+        self.store.cursor.clone_from(cursor);
+        match progress {
             Ok(Progress::More | Progress::Restarted | Progress::CalendarGone) => false,
             Ok(Progress::Complete) => {
                 self.orphans();
@@ -212,6 +240,9 @@ impl<P: Provider> World<P> {
 
     fn push_row(&mut self, key: &str, epoch: u64) -> Result<(), Stop> {
         for _ in 0..STEPS {
+            if self.resting_until > self.now || self.forgotten.contains(key) {
+                return Ok(());
+            }
             if self.quiet_until.get(key).is_some_and(|until| *until > self.now) {
                 return Ok(());
             }
@@ -262,15 +293,29 @@ impl<P: Provider> World<P> {
                     return Ok(());
                 }
                 Next::Again | Next::Refresh => {}
-                Next::Retry { after } | Next::ParkAccount { after } => {
+                Next::ParkAccount { after } => {
+                    self.resting_until = self.now + TimeDelta::from_std(after).unwrap_or_default();
+                    self.forget(key);
+                    return Ok(());
+                }
+                Next::ParkConnection => {
+                    self.forget(key);
+                    return self.disconnected();
+                }
+                Next::Retry { after } => {
                     let after = TimeDelta::from_std(after).unwrap_or_default();
                     self.quiet_until.insert(key.to_owned(), self.now + after);
                     return Ok(());
                 }
-                Next::ParkConnection => unreachable!("nobody revokes the grant here"),
             }
         }
         Ok(())
+    }
+
+    fn forget(&mut self, key: &str) {
+        if self.is_broken(Break::NoReplay) {
+            self.forgotten.insert(key.to_owned());
+        }
     }
 
     fn perform(&mut self, call: &Call) -> Answer {
@@ -318,10 +363,10 @@ impl<P: Provider> World<P> {
                 self.provider.insert(now, &body).map(Some)
             }
             Call::Patch { id, etag, body, .. } => {
-                if body.get("recurrence").is_some_and(Value::is_null) {
-                    self.replaced_with_series(id);
-                }
-                self.provider.patch(now, id, etag.as_deref().filter(|_| guard), body).map(Some)
+                let before = self.exceptions(id);
+                let answer = self.provider.patch(now, id, etag.as_deref().filter(|_| guard), body);
+                self.replaced_by_cut(id, before);
+                answer.map(Some)
             }
             Call::Delete { id, etag, .. } => {
                 self.replaced_with_series(id);
@@ -332,11 +377,24 @@ impl<P: Provider> World<P> {
 
     /// Deleting a series deletes its exceptions, also those that nobody here has seen.
     pub fn replaced_with_series(&mut self, id: &str) {
+        for raw in self.exceptions(id) {
+            self.replace_all(raw);
+        }
+    }
+
+    /// The exceptions of a series as the provider has them.
+    pub fn exceptions(&self, id: &str) -> Vec<Value> {
         let prefix = format!("{id}_");
-        for raw in self.provider.dump() {
-            if raw["id"].as_str().is_some_and(|id| id.starts_with(&prefix)) {
-                self.replace_all(raw);
-            }
+        let mut all = self.provider.dump();
+        all.retain(|raw| raw["id"].as_str().is_some_and(|id| id.starts_with(&prefix)));
+        all
+    }
+
+    /// Cutting a series short, or moving it, ends those exceptions that have no place in it any more.
+    pub fn replaced_by_cut(&mut self, id: &str, before: Vec<Value>) {
+        let left = self.exceptions(id);
+        for raw in before.into_iter().filter(|old| !left.iter().any(|raw| raw["id"] == old["id"])) {
+            self.replace_all(raw);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The world of one run: the application's store, the provider, the people, the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::calendar::cursor::Cursor;
@@ -30,6 +30,8 @@ pub struct Ledger {
     pub replaced: Marks,
     /// Edits of the application's rows.
     pub app_edits: u64,
+    /// Those that the write of their series does along the way.
+    pub implied_edits: u64,
     /// Writes of people at the provider.
     pub provider_edits: u64,
     /// Writes of people at the provider that took effect.
@@ -40,8 +42,8 @@ pub struct Ledger {
     pub serial: u64,
 }
 
-pub struct World<P> {
-    pub provider: P,
+pub struct World {
+    pub provider: Provider,
     pub store: Store,
     pub ledger: Ledger,
     pub dice: Dice,
@@ -59,6 +61,14 @@ pub struct World<P> {
     pub dirty: bool,
     /// When notifications under way arrive.
     pub notifications: Vec<DateTime<Utc>>,
+    /// How far the worker's clock is off, in seconds.
+    pub worker_skew: i64,
+    /// The account writes nothing before.
+    pub resting_until: DateTime<Utc>,
+    /// The grant stands, as far as the application knows.
+    pub connected: bool,
+    /// Rows that a broken rule forgets.
+    pub forgotten: BTreeSet<String>,
     /// Nothing may be called before.
     pub quiet_until: BTreeMap<String, DateTime<Utc>>,
     pub depth: u32,
@@ -73,9 +83,11 @@ pub struct World<P> {
 pub enum Stop {
     Crashed,
     Fenced,
+    /// The grant ended: nothing is called until the user consents again.
+    Revoked,
 }
 
-impl<P: Provider> World<P> {
+impl World {
     /// Adds a line to the story.
     pub fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
         if self.story.is_some() {
@@ -110,13 +122,13 @@ impl<P: Provider> World<P> {
             policy: self.policy,
             generation: self.store.cursor.generation,
             bootstrapped: self.store.cursor.bootstrapped,
-            now: self.now,
+            now: self.now + TimeDelta::seconds(self.worker_skew),
         }
     }
 
     /// Checks the fence, as every transaction of a worker does.
     pub fn fenced(&self, epoch: u64) -> Result<(), Stop> {
-        if self.fence == epoch { Ok(()) } else { Err(Stop::Fenced) }
+        if self.fence == epoch || self.is_broken(Break::NoFence) { Ok(()) } else { Err(Stop::Fenced) }
     }
 
     pub fn lose(&mut self, losers: Vec<Loser>) {

@@ -1,51 +1,17 @@
 //! Events as the application reads and writes them. In a transaction of a user ([`crate::Store::tenant_user`])
 //! row-level security leaves the user's own; the triggers queue what a calendar has to learn.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use domain::calendar::event::Event;
-use domain::calendar::google;
 use domain::ids::CompanyId;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::content::Beside;
+pub use super::content::Content;
 use crate::error::{Doing, Result, StoreError};
 use crate::pool::Tx;
-
-/// What the application may write.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Content {
-    /// The title.
-    pub title: Option<String>,
-    /// The description; may be HTML.
-    pub description: Option<String>,
-    /// The place, free text.
-    pub location: Option<String>,
-    /// First moment, of an event with a time.
-    pub start_at: Option<DateTime<Utc>>,
-    /// First moment after it.
-    pub end_at: Option<DateTime<Utc>>,
-    /// First day, of an event of whole days.
-    pub start_date: Option<NaiveDate>,
-    /// First day after it.
-    pub end_date: Option<NaiveDate>,
-    /// Name of the tz database.
-    pub time_zone: Option<String>,
-    /// RRULE, EXRULE, RDATE, EXDATE lines of a series.
-    pub recurrence: Option<Vec<String>>,
-    /// Whole attendee objects.
-    pub attendees: Option<Value>,
-    /// `{useDefault, overrides[{method, minutes}]}`.
-    pub reminders: Option<Value>,
-    /// `confirmed`, `tentative`.
-    pub status: Option<String>,
-    /// `default`, `public`, `private`, `confidential`.
-    pub visibility: Option<String>,
-    /// `opaque`, `transparent`.
-    pub transparency: Option<String>,
-    /// The provider's colour id.
-    pub color_id: Option<String>,
-}
 
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -57,6 +23,8 @@ pub struct AppEvent {
     /// What the application may write.
     #[serde(flatten)]
     pub content: Content,
+    /// The zone in which it ends, where that is another than the one in which it begins.
+    pub end_time_zone: Option<String>,
     /// Whole days.
     pub all_day: bool,
     /// `default`, or a type of the provider's.
@@ -95,26 +63,14 @@ impl AppEvent {
     /// # Errors
     /// [`StoreError::Malformed`] when it cannot be read.
     pub fn canonical(&self) -> Result<Event> {
-        let c = &self.content;
-        let time = |day: Option<NaiveDate>, at: Option<DateTime<Utc>>| match (day, at) {
-            (Some(day), _) => json!({ "date": day }),
-            (None, Some(at)) => json!({
-                "dateTime": at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-                "timeZone": c.time_zone.as_deref().unwrap_or("UTC"),
-            }),
-            (None, None) => Value::Null,
+        let beside = Beside {
+            end_time_zone: self.end_time_zone.as_deref(),
+            conference: self.conference.as_ref(),
+            event_type: &self.event_type,
         };
-        let status = c.status.as_deref().filter(|status| *status == "tentative").unwrap_or("confirmed");
-        let raw = json!({
-            "id": self.id, "status": status, "summary": c.title, "description": c.description,
-            "location": c.location, "start": time(c.start_date, c.start_at), "end": time(c.end_date, c.end_at),
-            "recurrence": c.recurrence, "attendees": c.attendees, "reminders": c.reminders,
-            "visibility": c.visibility, "transparency": c.transparency, "colorId": c.color_id,
-            "conferenceData": self.conference, "eventType": self.event_type,
-        });
-        let malformed = |value: String| StoreError::Malformed { what: "event", value };
-        let incoming = google::read(raw).map_err(|error| malformed(error.to_string()))?;
-        incoming.side.event().cloned().ok_or_else(|| malformed("not alive".to_owned()))
+        let side = self.content.side(self.id, beside)?;
+        let malformed = || StoreError::Malformed { what: "event", value: "not alive".to_owned() };
+        side.event().cloned().ok_or_else(malformed)
     }
 }
 
@@ -353,4 +309,33 @@ pub async fn exception(
     .fetch_optional(tx.conn())
     .await
     .doing("looking for an exception")
+}
+
+/// Exceptions of a series by their place, cancelled ones too, locked; the first `limit`.
+///
+/// # Errors
+/// As every statement.
+pub async fn exceptions(
+    tx: &mut Tx,
+    company: CompanyId,
+    series: &AppEvent,
+    limit: i64,
+) -> Result<Vec<AppEvent>> {
+    sqlx::query_scalar!(
+        r#"SELECT to_jsonb(e) AS "row!" FROM events e
+         WHERE company_id = $1 AND original_start IS NOT NULL AND (series_event_id = $2
+             OR (google_calendar_id = $3 AND recurring_event_id = $4))
+         ORDER BY original_start, id LIMIT $5 FOR UPDATE"#,
+        company.uuid(),
+        series.id,
+        series.google_calendar_id,
+        series.google_event_id,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("finding exceptions of a series")?
+    .into_iter()
+    .map(read)
+    .collect()
 }

@@ -14,7 +14,7 @@ use crate::error::{Doing, Result, StoreError};
 use crate::pool::Tx;
 
 use columns::Columns;
-pub use columns::original_text;
+pub use columns::{original_of, original_text};
 
 /// A row and what stands beside the engine's part of it.
 #[derive(Debug, Clone)]
@@ -204,7 +204,8 @@ pub async fn may_be_orphans(tx: &mut Tx, calendar: &str) -> Result<Vec<(Stored, 
                ON m.id = e.series_event_id
                    OR (m.google_calendar_id = e.google_calendar_id AND m.google_event_id = e.recurring_event_id)
            WHERE e.google_calendar_id = $1 AND (e.recurring_event_id IS NOT NULL OR e.series_event_id IS NOT NULL)
-               AND (m.deleted_at IS NOT NULL OR coalesce(cardinality(m.recurrence), 0) = 0)"#,
+               AND (m.deleted_at IS NOT NULL OR coalesce(cardinality(m.recurrence), 0) = 0
+                   OR jsonb_typeof(e.link -> 'parked') = 'array')"#,
         calendar,
     )
     .fetch_all(tx.conn())

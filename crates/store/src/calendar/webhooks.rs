@@ -4,6 +4,7 @@
 //! message may overtake its answer.
 
 use chrono::{DateTime, Utc};
+use domain::calendar::channel::RENEW_AT;
 use domain::ids::CompanyId;
 use uuid::Uuid;
 
@@ -246,7 +247,8 @@ pub async fn touch(tx: &mut Tx, id: Uuid, message_number: Option<i64>, resource_
     .map(drop)
 }
 
-/// Active connections that are to have a channel and have none that lasts longer than `hours`.
+/// Active connections that are to have a channel and have none that lasts longer than `hours` and is younger than
+/// [`RENEW_AT`] of its life.
 ///
 /// # Errors
 /// As every statement.
@@ -257,10 +259,13 @@ pub async fn to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec
              SELECT FROM google_calendar_webhooks w
              WHERE w.connection_id = c.id AND w.state = 'active'
                  AND w.expiration_timestamp
-                     > extract(epoch FROM clock_timestamp() + make_interval(hours => $2)) * 1000)
+                     > extract(epoch FROM clock_timestamp() + make_interval(hours => $2)) * 1000
+                 AND extract(epoch FROM clock_timestamp() - w.created_at) * 1000
+                     < $3::float8 * (w.expiration_timestamp - extract(epoch FROM w.created_at) * 1000))
          ORDER BY id",
         company.uuid(),
         hours,
+        RENEW_AT,
     )
     .fetch_all(tx.conn())
     .await

@@ -204,7 +204,18 @@ pub struct Oddity {
 pub async fn oddities(tx: &mut Tx, drive_no: i64, from: i64, to: i64, limit: i64) -> Result<Vec<Oddity>> {
     sqlx::query_as!(
         Oddity,
-        r#"SELECT f.item_id AS "item_id!", 'malware' AS "code!",
+        r#"WITH pending AS MATERIALIZED (
+               SELECT f.item_id, f.parent_id, f.name, lower(normalize(f.name, NFC)) AS folded
+               FROM drive_items f
+               WHERE f.drive_no = $1 AND f.changed_seq > $2 AND f.changed_seq <= $3 AND f.deleted_at IS NULL
+                   AND (SELECT count(*) FROM (SELECT FROM drive_items n WHERE n.drive_no = $1
+                       AND n.changed_seq > $2 AND n.changed_seq <= $3 LIMIT 1001) few) <= 1000
+           ), siblings AS MATERIALIZED (
+               SELECT s.item_id, s.parent_id, s.name, s.changed_seq, lower(normalize(s.name, NFC)) AS folded
+               FROM (SELECT DISTINCT parent_id FROM pending) p
+               JOIN drive_items s ON s.drive_no = $1 AND s.parent_id = p.parent_id AND s.deleted_at IS NULL
+           )
+           SELECT f.item_id AS "item_id!", 'malware' AS "code!",
                'the provider reports malware in ' || f.name || '; it is kept out of documents' AS "reason!"
            FROM drive_items f
            WHERE f.drive_no = $1 AND f.changed_seq > $2 AND f.changed_seq <= $3 AND f.malware
@@ -212,15 +223,10 @@ pub async fn oddities(tx: &mut Tx, drive_no: i64, from: i64, to: i64, limit: i64
            UNION ALL
            (SELECT f.item_id, 'name_collision', 'the name ' || f.name || ' differs only in case or Unicode form '
                    || 'from ' || s.name || ' in the same folder; both are kept'
-           FROM drive_items f
-           JOIN drive_items s ON s.drive_no = f.drive_no AND s.parent_id = f.parent_id
-               AND s.item_id <> f.item_id AND s.deleted_at IS NULL
+           FROM pending f
+           JOIN siblings s ON s.parent_id = f.parent_id AND s.folded = f.folded AND s.item_id <> f.item_id
                -- Of two pending ones the greater id reports; a pending one always does beside an older.
-               AND (s.item_id < f.item_id OR s.changed_seq <= $2)
-               AND lower(normalize(s.name, NFC)) = lower(normalize(f.name, NFC))
-           WHERE f.drive_no = $1 AND f.changed_seq > $2 AND f.changed_seq <= $3 AND f.deleted_at IS NULL
-               AND (SELECT count(*) FROM (SELECT FROM drive_items n WHERE n.drive_no = $1
-                   AND n.changed_seq > $2 AND n.changed_seq <= $3 LIMIT 1001) pending) <= 1000)
+               AND (s.item_id < f.item_id OR s.changed_seq <= $2))
            LIMIT $4"#,
         drive_no,
         from,

@@ -177,34 +177,61 @@ pub async fn enqueue_many(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueued
             write::all(tx, &Columns::of(chunk)).await?;
             continue;
         }
-        for (job, new) in chunk.iter().zip(write::coalescing(tx, &Columns::of(chunk.clone())).await?) {
-            results.push(if new { Enqueued::New(job.id) } else { coalesced(tx, job).await? });
+        let new = write::coalescing(tx, &Columns::of(chunk.clone())).await?;
+        let refused: Vec<&NewJob> =
+            chunk.iter().zip(&new).filter(|(_, new)| !**new).map(|(job, _)| job).collect();
+        let mut waiting = coalesced(tx, &refused).await?.into_iter();
+        for (job, new) in chunk.iter().zip(new) {
+            if new {
+                results.push(Enqueued::New(job.id));
+                continue;
+            }
+            results.push(match waiting.next().flatten() {
+                Some(id) => Enqueued::Coalesced(id),
+                // It was claimed between the two statements: our change needs a follow-up of its own.
+                None => Box::pin(enqueue(tx, job.clone())).await?,
+            });
         }
     }
     Ok(results)
 }
 
-/// The waiting job that a refused insert ran into. Locks it, so that it cannot be claimed before the
-/// caller's transaction (whose change it must see) has committed.
-async fn coalesced(tx: &mut Tx, job: &NewJob) -> Result<Enqueued> {
-    let existing = sqlx::query!(
-        "SELECT id, state FROM jobs_live WHERE company_id = $1 AND kind = $2 AND dedupe_key = $3
-             AND state IN ('scheduled', 'queued', 'retrying', 'parked') FOR UPDATE",
-        job.company.uuid(),
-        job.kind,
-        job.dedupe_key.as_deref().unwrap_or_default(),
-    )
-    .fetch_optional(tx.conn())
-    .await
-    .doing("finding the coalescing job")?;
-    if let Some(waiting) = existing {
-        if waiting.state == "parked" {
-            release_parked(tx, waiting.id).await?;
-        }
-        return Ok(Enqueued::Coalesced(JobId(waiting.id)));
+/// The waiting jobs that refused inserts ran into, in their order; none where it was claimed meanwhile. Locks them, so
+/// that they cannot be claimed before the caller's transaction (whose change they must see) has committed.
+async fn coalesced(tx: &mut Tx, jobs: &[&NewJob]) -> Result<Vec<Option<JobId>>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
     }
-    // It was claimed between the two statements: our change needs a follow-up of its own.
-    Box::pin(enqueue(tx, job.clone())).await
+    let companies: Vec<Uuid> = jobs.iter().map(|job| job.company.uuid()).collect();
+    let kinds: Vec<String> = jobs.iter().map(|job| job.kind.to_owned()).collect();
+    let keys: Vec<String> = jobs.iter().map(|job| job.dedupe_key.clone().unwrap_or_default()).collect();
+    let existing = sqlx::query!(
+        r#"SELECT asked.position AS "position!", waiting.id, waiting.state
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS asked (company_id, kind, key, position)
+         CROSS JOIN LATERAL (
+             SELECT j.id, j.state FROM jobs_live j
+             WHERE j.company_id = asked.company_id AND j.kind = asked.kind AND j.dedupe_key = asked.key
+                 AND j.state IN ('scheduled', 'queued', 'retrying', 'parked')
+             FOR UPDATE
+         ) AS waiting"#,
+        &companies,
+        &kinds,
+        &keys,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("finding the coalescing jobs")?;
+    for waiting in existing.iter().filter(|waiting| waiting.state == "parked") {
+        release_parked(tx, waiting.id).await?;
+    }
+    let mut found = vec![None; jobs.len()];
+    for waiting in existing {
+        let place = usize::try_from(waiting.position - 1).unwrap_or(usize::MAX);
+        if let Some(found) = found.get_mut(place) {
+            *found = Some(JobId(waiting.id));
+        }
+    }
+    Ok(found)
 }
 
 /// Someone asks for the work of a parked job: it is tried again, since the cause may have been mended meanwhile. If

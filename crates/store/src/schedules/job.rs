@@ -2,7 +2,7 @@
 
 use contracts::jobs::{
     CleanExpiredChannels, CleanQueue, JobPayload, PayloadError, PurgeFinished, PushCalendars, RenewChannels,
-    SweepCalendars, SweepDrives,
+    RunRetention, SweepCalendars, SweepDrives, SweepMessages, VerifyAudit,
 };
 
 use super::Schedule;
@@ -22,6 +22,9 @@ pub fn job_of(schedule: &Schedule, requested_by: &str) -> Result<std::result::Re
         CleanExpiredChannels::KIND => typed::<CleanExpiredChannels>(schedule, requested_by),
         SweepCalendars::KIND => typed::<SweepCalendars>(schedule, requested_by),
         PushCalendars::KIND => typed::<PushCalendars>(schedule, requested_by),
+        SweepMessages::KIND => typed::<SweepMessages>(schedule, requested_by),
+        RunRetention::KIND => typed::<RunRetention>(schedule, requested_by),
+        VerifyAudit::KIND => typed::<VerifyAudit>(schedule, requested_by),
         other => Ok(Err(PayloadError::UnknownKind { kind: other.to_owned() })),
     }
 }

@@ -8,7 +8,7 @@ use contracts::jobs::PullCalendar;
 use domain::calendar::cursor::{Cursor, Parameters, Progress, Round, sweep_verdict};
 use domain::calendar::engine::sweep;
 use domain::calendar::google::{Incoming, read};
-use domain::drive::{MassChange, MassChangeVerdict};
+use domain::drive::MassChangeVerdict;
 use domain::time::Clock;
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::{Value, json};
@@ -238,24 +238,27 @@ async fn swept(
     }
     let removals = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     let is_approved = approved.and_then(|most| u64::try_from(most).ok()).is_some_and(|most| removals <= most);
-    if let MassChangeVerdict::Park { reason } =
-        sweep_verdict(&MassChange::default(), existing, removals, is_approved)
-    {
+    let resource = work.calendar.connection.to_string();
+    if let MassChangeVerdict::Park { reason } = sweep_verdict(&work.limits, existing, removals, is_approved) {
         let sample: Vec<Value> =
             ended.iter().take(SAMPLE).map(|(stored, _)| json!({ "event_id": stored.row.key })).collect();
         let run = NewParked {
             source: SOURCE.to_owned(),
-            resource_id: work.calendar.connection.to_string(),
+            resource_id: resource.clone(),
             job_id: Some(job.job().uuid()),
             existing: i64::try_from(existing).unwrap_or(i64::MAX),
             would_delete: i64::try_from(removals).unwrap_or(i64::MAX),
             sample: Value::Array(sample),
             reason: reason.clone(),
         };
-        report.parked = Some(parked::put(tx, work.company, &run).await?);
+        // Nobody is asked twice about what they refused.
+        if !parked::rejected_at_least(tx, work.company, SOURCE, &resource, run.would_delete).await? {
+            report.parked = Some(parked::put(tx, work.company, &run).await?);
+        }
         tracing::warn!(calendar = work.calendar.id, reason, "removals wait for a person");
         return Ok(());
     }
+    parked::settle(tx, work.company, SOURCE, &resource).await?;
     report.counts.deleted += removals;
     let written: Vec<(&Stored, Option<&str>)> =
         ended.iter().map(|(stored, _)| (stored, Some("google"))).collect();

@@ -21,8 +21,15 @@ use web::auth::JwtConfig;
 use crate::error::CliError;
 use crate::output::Output;
 
-const SERVICES: [&str; 6] =
-    ["api", "webhook-ingress", "scheduler", "graph-connector", "gcal-connector", "sync-worker"];
+const SERVICES: [&str; 7] = [
+    "api",
+    "webhook-ingress",
+    "scheduler",
+    "graph-connector",
+    "gcal-connector",
+    "sync-worker",
+    "audit-retention",
+];
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub async fn run(mut env: Env) -> Result<Output, CliError> {

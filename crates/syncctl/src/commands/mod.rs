@@ -1,8 +1,10 @@
 //! One file per command.
 
+mod audit;
 mod cache;
 mod calendar;
 mod check_config;
+mod messages;
 mod migrate;
 mod organization;
 mod queue;
@@ -29,7 +31,11 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::Token(args) => token::run(args, env),
         Command::AddOrganization(args) => organization::add(args, env).await,
         Command::SeedDemo(args) => organization::seed_demo(args, env).await,
-        Command::Sync(args) => sync::run(args, env).await,
+        Command::Sync(args) => match &args.resync {
+            Some(command) => messages::resync(command, env).await,
+            None => sync::run(args, env).await,
+        },
+        Command::Messages { command } => messages::run(command, env).await,
         Command::Queue { command } => queue::run(command.as_ref(), env).await,
         Command::Schedules { command: SchedulesCommand::List } => schedules::list(env).await,
         Command::Schedules { command: SchedulesCommand::Pause { name, reason } } => {
@@ -42,6 +48,7 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
             schedules::trigger(name, env).await
         }
         Command::Webhooks { command: WebhooksCommand::List } => webhooks::list(env).await,
+        Command::Webhooks { command: WebhooksCommand::Setup } => webhooks::setup(env).await,
         Command::Webhooks { command: WebhooksCommand::Renew { within_hours } } => {
             webhooks::renew(*within_hours, env).await
         }
@@ -55,6 +62,7 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::Cache { command: CacheCommand::Flush { scope } } => {
             cache::flush(scope.as_deref(), env).await
         }
+        Command::Audit { command } => audit::run(command, env).await,
         Command::VerifyIntegration => verify::run(env).await,
     }
 }

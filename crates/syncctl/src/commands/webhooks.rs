@@ -15,18 +15,27 @@ pub async fn list(env: Env) -> Result<Output, CliError> {
     Ok(Output::new(answer, text))
 }
 
+/// Queues what makes sure that everything has a subscription.
+pub async fn setup(env: Env) -> Result<Output, CliError> {
+    let answer = Rest::from_env(env)?.post(&["api", "webhooks", "setup"], &[], Some(&json!({}))).await?;
+    let text = lines(&json!({ "microsoft": answer["microsoft"], "calendars": answer["calendars"] }));
+    Ok(Output::new(answer, text))
+}
+
 /// Queues the renewal of those that end soon.
 pub async fn renew(within_hours: i32, env: Env) -> Result<Output, CliError> {
     let body = json!({ "within_hours": within_hours });
     let answer = Rest::from_env(env)?.post(&["api", "webhooks", "renew"], &[], Some(&body)).await?;
-    let text = lines(&json!({ "drives": answer["drives"], "calendars": answer["calendars"] }));
+    let text = lines(&json!({ "microsoft": answer["microsoft"], "calendars": answer["calendars"] }));
     Ok(Output::new(answer, text))
 }
 
-/// Forgets those that ended.
+/// Forgets those that ended; fails when strangers could not be looked for.
 pub async fn cleanup(days: i32, env: Env) -> Result<Output, CliError> {
     let body = json!({ "days": days });
     let answer = Rest::from_env(env)?.post(&["api", "webhooks", "cleanup"], &[], Some(&body)).await?;
     let text = lines(&answer);
-    Ok(Output::new(answer, text))
+    let complete = answer["strangers_error"].is_null();
+    let output = Output::new(answer, text);
+    Ok(if complete { output } else { output.failing() })
 }

@@ -88,6 +88,23 @@ impl Caller {
         serde_json::from_slice(&answer.body).with_context(|| format!("{what}: {text:.300}"))
     }
 
+    /// A write that names the version that it changes (`If-Match`) and must succeed.
+    ///
+    /// # Errors
+    /// As [`Caller::expect`].
+    pub async fn matching(&self, method: Method, path: &str, etag: &str, body: &Value) -> Result<Value> {
+        let base = self.base.as_str().trim_end_matches('/');
+        let mut request = Request::new(method, Url::parse(&format!("{base}{path}"))?).json(body)?;
+        if let Some(token) = &self.token {
+            request = request.bearer(token)?;
+        }
+        let request = request.header(header::IF_MATCH, HeaderValue::from_str(etag)?);
+        let answer = self.http.send(request).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(answer.status.is_success(), "{path}: {} {text}", answer.status);
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
     /// `GET`
     ///
     /// # Errors

@@ -101,6 +101,7 @@ fn options(stack: Option<&Stack>) -> Options {
     match stack {
         Some(stack) => Options {
             google: false,
+            audit: false,
             workers: 2,
             connectors: 1,
             // One that is emptied whenever it is killed.

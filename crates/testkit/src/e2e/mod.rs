@@ -4,6 +4,7 @@ pub mod caller;
 pub mod campaign;
 pub mod dice;
 pub mod expected;
+pub mod google;
 pub mod patience;
 pub mod platform;
 pub mod ports;

@@ -51,6 +51,8 @@ pub struct Options {
     pub emulator: Vec<String>,
     /// Starts `gcal-connector`, over the stand-in's Google side, whose consent page says yes.
     pub google: bool,
+    /// Starts `audit-retention`, with archives in the folder of the logs.
+    pub audit: bool,
     /// Superuser URL of PostgreSQL.
     pub postgres: String,
     /// URL of RabbitMQ.
@@ -66,6 +68,7 @@ impl Default for Options {
             env: BTreeMap::new(),
             emulator: Vec::new(),
             google: false,
+            audit: false,
             postgres: postgres_url(),
             amqp: amqp_url(),
         }
@@ -84,6 +87,13 @@ impl Options {
     #[must_use]
     pub fn google(mut self) -> Self {
         self.google = true;
+        self
+    }
+
+    /// With the sealing of the audit trail.
+    #[must_use]
+    pub fn audit(mut self) -> Self {
+        self.audit = true;
         self
     }
 
@@ -188,6 +198,7 @@ impl Platform {
             ("GOOGLE_REVOKE_URL".to_owned(), format!("http://{google}/revoke")),
             ("GOOGLE_CALENDAR_BASE_URL".to_owned(), format!("http://{google}/calendar/v3")),
         ]);
+        env.extend(folders(&folder));
         env.extend(options.env.clone());
 
         let addresses = [microsoft, google, control].map(|address| address.to_string());
@@ -217,6 +228,9 @@ impl Platform {
         }
         if options.google {
             launches.push(service("gcal-connector", "gcal-connector".to_owned(), 0)?);
+        }
+        if options.audit {
+            launches.push(service("audit-retention", "audit-retention".to_owned(), 0)?);
         }
         for n in 1..options.connectors {
             launches.push(service("graph-connector", format!("graph-connector-{}", n + 1), n)?);
@@ -394,6 +408,16 @@ impl Drop for Platform {
         }
         let _ = &self.db;
     }
+}
+
+/// What services keep on the disk, beside the logs.
+fn folders(folder: &std::path::Path) -> [(String, String); 3] {
+    let below = |name: &str| folder.join(name).display().to_string();
+    [
+        ("SPOOL_DIR".to_owned(), below("spool")),
+        ("AUDIT_ARCHIVE_URL".to_owned(), format!("file:{}", below("archives"))),
+        ("AUDIT_ARCHIVE_FALLBACK_URL".to_owned(), format!("file:{}", below("archives-fallback"))),
+    ]
 }
 
 fn stand_in(options: &Options, folder: &std::path::Path, addresses: &[String; 3]) -> Launch {

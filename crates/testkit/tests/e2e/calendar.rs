@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
-use outbound::http::Response;
 use serde_json::{Value, json};
 use testkit::e2e::caller::Caller;
+use testkit::e2e::google::{as_account, consent};
 use testkit::e2e::patience::wait_until;
 use testkit::e2e::platform::GOOGLE_ACCOUNT;
 use testkit::e2e::sql::quote;
 use testkit::e2e::{Options, Platform, Tenant};
 
 use crate::support::SOON;
+
+mod limits;
+mod servers;
+mod split;
 
 /// A platform with a connected calendar whose first enumeration is complete.
 struct Calendar {
@@ -65,31 +69,6 @@ impl Calendar {
         println!("{what} after {:?}", begun.elapsed());
         Ok(begun.elapsed())
     }
-}
-
-/// What a person does in a browser: start, consent page (which says yes), back.
-async fn consent(platform: &Platform, tenant: &Tenant) -> Result<()> {
-    let started = tenant.api.call(Method::GET, "/api/oauth/google/start", None).await?;
-    let consent = location(&started).context("no consent page")?;
-    let google = Caller::new(platform.http.clone(), &platform.google_url, None)?;
-    let path = consent.strip_prefix(&platform.google_url).context("a consent page elsewhere")?;
-    let agreed = google.call(Method::GET, path, None).await?;
-    let back = location(&agreed).context("the consent page leads nowhere")?;
-    let path = back.strip_prefix(&platform.api_url).context("a callback elsewhere")?;
-    tenant.api.get(path).await.map(drop)
-}
-
-/// Google as the account itself sees it.
-async fn as_account(platform: &Platform) -> Result<Caller> {
-    let asked = json!({"provider": "google", "account": GOOGLE_ACCOUNT});
-    let grant = platform.control.post("/tokens", &asked).await?;
-    let token = grant["access_token"].as_str().context("a grant without a token")?.to_owned();
-    let base = format!("{}/calendar/v3", platform.google_url);
-    Caller::new(platform.http.clone(), &base, Some(token.into()))
-}
-
-fn location(response: &Response) -> Option<String> {
-    response.headers.get("location")?.to_str().ok().map(str::to_owned)
 }
 
 /// Titles at Google, sorted.

@@ -6,6 +6,7 @@ mod campaign;
 mod changes;
 mod faults;
 mod jobs_campaign;
+mod messages;
 mod names;
 mod oracle;
 mod recovery;

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod calendar_conflicts;
+mod calendar_split;
 mod connections;
 mod data;
 mod jobs;

@@ -8,6 +8,8 @@ use contracts::graph::v1::graph_connector_server::{GraphConnector, GraphConnecto
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status};
 
+use crate::fake_graph::FakeGraph;
+
 /// What it answers; shared with the test.
 #[derive(Debug, Clone, Default)]
 pub struct Fake {
@@ -15,6 +17,8 @@ pub struct Fake {
     pub status: Arc<Mutex<pb::GetStatusReply>>,
     /// Answer of `RefreshToken`; a fault when none.
     pub token: Arc<Mutex<Option<i64>>>,
+    /// Mail, Teams and subscriptions.
+    pub graph: FakeGraph,
     /// Scopes that were cleared.
     pub cleared: Arc<Mutex<Vec<String>>>,
 }
@@ -39,7 +43,7 @@ impl Fake {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let routes = tonic::service::Routes::new(GraphConnectorServer::new(fake.clone()));
+        let routes = fake.graph.serve(tonic::service::Routes::new(GraphConnectorServer::new(fake.clone())));
         let tasks = chassis::lifecycle::Tasks::new();
         tasks.spawn("fake connector", async move {
             drop(chassis::grpc::serve(listener, routes, &chassis::lifecycle::Shutdown::new()).await);

@@ -1,6 +1,7 @@
 //! Integration tests against the real PostgreSQL and RabbitMQ.
 
 mod api;
+mod audit;
 mod broker;
 mod broker_faults;
 mod bundles;
@@ -10,19 +11,28 @@ mod claims;
 mod crashes;
 mod deaths;
 mod fake_connector;
+mod fake_graph;
 mod gcal;
 mod gcal_policies;
 mod gcal_queue;
 mod gcal_seed;
 mod given_up;
+mod graph_office;
 mod groups;
 mod history;
 mod ingress;
+mod ingress_door;
+mod ingress_flood;
 mod ingress_google;
+mod ingress_killed;
+mod ingress_resources;
+mod ingress_rich;
+mod ingress_spool;
 mod interruptions;
 mod jobs;
 mod ledger;
 mod lost;
+mod messages;
 mod metrics;
 mod relay;
 mod rollouts;

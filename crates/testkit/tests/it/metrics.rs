@@ -14,6 +14,7 @@ fn all() -> Vec<(&'static str, Vec<Metric>)> {
         ("scheduler, sync-worker", broker::METRICS.to_vec()),
         ("sync-worker", job_runtime::METRICS.to_vec()),
         ("sync-worker", sync_worker::METRICS.to_vec()),
+        ("audit-retention", audit_retention::METRICS.to_vec()),
         ("scheduler", scheduler::METRICS.to_vec()),
         ("webhook-ingress", webhook_ingress::METRICS.to_vec()),
         ("graph-connector", graph_connector::METRICS.to_vec()),

@@ -2,7 +2,7 @@
 
 use chassis::config::{Env, FromEnv};
 use chrono::{DateTime, TimeDelta, Utc};
-use contracts::jobs::{EnsureDriveSubscription, JobPayload, SweepDrives};
+use contracts::jobs::{EnsureDriveSubscription, EnsureSubscription, JobPayload, SweepDrives};
 use domain::ids::CompanyId;
 use domain::schedule::Missed;
 use job_runtime::{Handlers, Outcome};
@@ -112,10 +112,10 @@ async fn clocks_jump_and_processes_die_and_no_occurrence_runs_twice() {
             _ => TimeDelta::seconds(dice.random_range(1..200)),
         };
         if dice.random_bool(0.2) {
-            // A scheduler that dies before it commits.
+            // A scheduler that dies before it commits; its locks are gone when the others look.
             let mut tx = db.store.dispatch().await.expect("a transaction");
             decide_at(&mut tx, now).await.expect("a decision");
-            drop(tx);
+            tx.rollback().await.expect("a rollback");
         }
         // Two at a time, whose clocks need not agree.
         let other = now + TimeDelta::seconds(dice.random_range(0..3));
@@ -440,7 +440,7 @@ async fn the_nightly_jobs_do_their_work() {
         .with(CleanQueueHandler)
         .with(RenewChannelsHandler)
         .with(CleanExpiredChannelsHandler)
-        .with(scripted::<EnsureDriveSubscription, _, _>(async |_, _| Ok(Outcome::Done(json!("asked")))));
+        .with(scripted::<EnsureSubscription, _, _>(async |_, _| Ok(Outcome::Done(json!("asked")))));
     let (worker, scheduler) = (rig.worker(handlers), rig.scheduler());
     let mut tx = rig.db.store.tenant(company).await.expect("a transaction");
     for name in [
@@ -459,8 +459,8 @@ async fn the_nightly_jobs_do_their_work() {
     let renewed = rig
         .db
         .rows(&format!(
-            "SELECT payload ->> 'drive_id' AS drive FROM jobs WHERE kind = '{}' ORDER BY 1",
-            EnsureDriveSubscription::KIND
+            "SELECT payload ->> 'resource_id' AS drive FROM jobs WHERE kind = '{}' ORDER BY 1",
+            EnsureSubscription::KIND
         ))
         .await;
     assert_eq!(renewed, [json!({ "drive": "b!none" }), json!({ "drive": "b!soon" })]);

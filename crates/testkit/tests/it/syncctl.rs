@@ -91,7 +91,7 @@ async fn commands_speak_to_the_api() {
     let world = World::new().await;
     world.drive("b!d").await;
     world.put("/api/aos/ao-1", json!({ "reference": "1" })).await;
-    let (_fake, connector) = Fake::start().await;
+    let (fake, connector) = Fake::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let (tasks, shutdown) = (Tasks::new(), Shutdown::new());
@@ -130,6 +130,23 @@ async fn commands_speak_to_the_api() {
     let unknown = ["calendar", "sync", "--connection", "018f0000-0000-7000-8000-000000000001"];
     assert_eq!(ctl(&unknown, &environment).await.expect_err("no such connection").code(), 1);
     assert_eq!(ctl(&["cache", "flush"], &environment).await.expect("a flush").json["cleared"], 7);
+    let wrong = ctl(&["verify-integration"], &environment).await.expect("a verdict");
+    assert_eq!(wrong.code, 1, "no token, and drives without subscriptions");
+    assert!(
+        wrong.text.contains("has no subscription") && wrong.text.contains("Invalid client secret"),
+        "{}",
+        wrong.text
+    );
+    *fake.token.lock().expect("never poisoned") = Some(4_000_000_000_000_000);
+    world
+        .db
+        .execute(
+            "INSERT INTO microsoft_subscriptions (id, company_id, subscription_id, resource_type, resource_id,
+                 client_state_sha256, state, expires_at)
+             SELECT gen_random_uuid(), company_id, 's-' || drive_id, 'drive', drive_id, '\\x00', 'active',
+                 now() + interval '20 days' FROM drives WHERE enabled",
+        )
+        .await;
     assert_eq!(ctl(&["verify-integration"], &environment).await.expect("a verdict").code, 0);
     assert_eq!(ctl(&["queue"], &environment[..1]).await.expect_err("no token").code(), 64);
     shutdown.begin();

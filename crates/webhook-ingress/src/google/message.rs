@@ -1,6 +1,10 @@
 //! What a message says: headers alone, its body is empty.
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::proof::Proof;
 
 /// Longest channel id that Google takes.
 const MAX_CHANNEL: usize = 64;
@@ -10,8 +14,9 @@ const MAX_TOKEN: usize = 256;
 const MAX_OTHER: usize = 2048;
 
 /// What happened to the resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
     /// The channel begins.
     Sync,
     /// Something changed.
@@ -22,7 +27,7 @@ pub(crate) enum State {
 
 impl State {
     /// The word of `X-Goog-Resource-State`.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             State::Sync => "sync",
             State::Exists => "exists",
@@ -32,15 +37,21 @@ impl State {
 }
 
 /// A message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Id of its receipt, minted when it arrived.
+    pub id: Uuid,
+    /// The channel that sends it.
     pub channel: String,
-    /// Empty when there is none.
-    pub token: String,
+    /// Digest of the token; that of the empty text when there is none.
+    pub proof: Proof,
+    /// Google's id of what changed.
     pub resource: String,
+    /// What happened.
     pub state: State,
     /// Grows, with gaps.
     pub number: Option<i64>,
+    /// Address of what changed.
     pub resource_uri: Option<String>,
     /// For people.
     pub expiration: Option<String>,
@@ -48,20 +59,28 @@ pub(crate) struct Message {
 
 /// Why a request is no message of a channel.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum MessageFault {
+pub enum MessageFault {
     /// A header that every message has.
     #[error("header {0} is missing; this is the address of Google's push channels")]
     Missing(&'static str),
     /// A header that cannot be Google's.
     #[error("header {name} has to be text of at most {longest} bytes")]
-    Unreadable { name: &'static str, longest: usize },
+    Unreadable {
+        /// Its name.
+        name: &'static str,
+        /// In bytes.
+        longest: usize,
+    },
     /// A state that no channel of events has.
     #[error("X-Goog-Resource-State is none of sync, exists, not_exists")]
     UnknownState,
 }
 
-/// Reads a message.
-pub(crate) fn read(headers: &HeaderMap) -> Result<Message, MessageFault> {
+/// Reads a message; `id` is that of its receipt.
+///
+/// # Errors
+/// [`MessageFault`].
+pub fn read(headers: &HeaderMap, id: Uuid) -> Result<Message, MessageFault> {
     let needed = |name, longest| text(headers, name, longest)?.ok_or(MessageFault::Missing(name));
     let state = match needed("x-goog-resource-state", MAX_OTHER)?.as_str() {
         "sync" => State::Sync,
@@ -70,8 +89,9 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Message, MessageFault> {
         _ => return Err(MessageFault::UnknownState),
     };
     Ok(Message {
+        id,
         channel: needed("x-goog-channel-id", MAX_CHANNEL)?,
-        token: text(headers, "x-goog-channel-token", MAX_TOKEN)?.unwrap_or_default(),
+        proof: Proof::of(&text(headers, "x-goog-channel-token", MAX_TOKEN)?.unwrap_or_default()),
         resource: needed("x-goog-resource-id", MAX_OTHER)?,
         state,
         number: text(headers, "x-goog-message-number", MAX_OTHER)?.and_then(|number| number.parse().ok()),
@@ -94,6 +114,10 @@ mod tests {
 
     use super::*;
 
+    fn read(headers: &HeaderMap) -> Result<Message, MessageFault> {
+        super::read(headers, Uuid::nil())
+    }
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a header"))
@@ -110,7 +134,7 @@ mod tests {
             ("x-goog-message-number", "10"),
         ];
         let message = read(&headers(&all)).expect("a message");
-        assert_eq!((message.number, message.state, message.token.as_str()), (Some(10), State::Exists, ""));
+        assert_eq!((message.number, message.state, message.proof), (Some(10), State::Exists, Proof::of("")));
         for missing in 0..3 {
             let mut some = all.to_vec();
             let (name, _) = some.remove(missing);

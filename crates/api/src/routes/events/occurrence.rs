@@ -2,13 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, NaiveDate, SecondsFormat};
-use domain::calendar::event::{Original, When};
-use domain::calendar::series::occurrence;
+use chrono::{DateTime, NaiveDate};
+use domain::calendar::event::Original;
+use domain::calendar::series::{misses, occurrence};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use store::calendar::app_events::{self, AppEvent, Content, Origin};
+use store::calendar::rows;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use web::path::Path;
@@ -69,14 +70,18 @@ pub async fn create(
         return Err(Problem::conflict("not_a_series", "the event does not recur; change it itself").into());
     }
     let original = original(&series, &original_start)?;
-    let text = original_text(original);
+    let text = rows::original_text(original);
     if let Some(event) = app_events::exception(tx, company, &series, &text).await? {
         let detail = "the occurrence is an exception already; change that event";
         return Err(Problem::conflict("occurrence_exists", detail).with("event_id", event).into());
     }
-    let copied = occurrence(&series.canonical()?, original);
+    let master = series.canonical()?;
+    if misses(&master, original) {
+        return Err(refused(&format!("{text} is no occurrence of the series")).into());
+    }
+    let copied = occurrence(&master, original);
     let mut content = Content { recurrence: None, ..series.content.clone() };
-    place(&mut content, copied.when.as_ref());
+    content.take(&copied);
     fields.apply(&mut content);
     check::check(&content)?;
     if content.recurrence.is_some() {
@@ -100,17 +105,16 @@ pub async fn create(
 }
 
 /// The original start as the series counts, or what is wrong with it.
-fn original(series: &AppEvent, text: &str) -> Result<Original, Problem> {
-    let refuse =
-        |message: &str| Problem::unprocessable(vec![FieldError::new("original_start", message.to_owned())]);
+pub fn original(series: &AppEvent, text: &str) -> Result<Original, Problem> {
+    let refuse = |message: &str| refused(&format!("{text:?} {message}"));
     let content = &series.content;
     if let Some(first) = content.start_date {
         let day: NaiveDate =
-            text.parse().map_err(|_| refuse("is a day, as in 2026-12-31: the series has whole days"))?;
+            text.parse().map_err(|_| refuse("must be a day, as in 2026-12-31: the series has whole days"))?;
         return if day < first { Err(refuse("lies before the series")) } else { Ok(Original::On(day)) };
     }
     let at = DateTime::parse_from_rfc3339(text)
-        .map_err(|_| refuse("is a time with an offset, as in 2026-12-31T09:00:00Z"))?
+        .map_err(|_| refuse("must be a time with an offset, as in 2026-12-31T09:00:00Z"))?
         .to_utc();
     if content.start_at.is_some_and(|first| at < first) {
         return Err(refuse("lies before the series"));
@@ -118,22 +122,7 @@ fn original(series: &AppEvent, text: &str) -> Result<Original, Problem> {
     Ok(Original::At(at))
 }
 
-/// As the engine writes it.
-fn original_text(original: Original) -> String {
-    match original {
-        Original::At(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-        Original::On(day) => day.to_string(),
-    }
-}
-
-fn place(content: &mut Content, when: Option<&When>) {
-    match when {
-        Some(When::Timed { start, end }) => {
-            (content.start_at, content.end_at) = (Some(start.instant()), Some(end.instant()));
-        }
-        Some(When::AllDay { start, end }) => {
-            (content.start_date, content.end_date) = (Some(*start), Some(*end));
-        }
-        None => {}
-    }
+/// What is wrong with an original start.
+pub fn refused(message: &str) -> Problem {
+    Problem::unprocessable(vec![FieldError::new("original_start", message.to_owned())])
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use contracts::jobs::{JobPayload, SyncAo, Trigger, drive_resource};
 use domain::ids::CompanyId;
 use serde::Deserialize;
+use serde_json::json;
 use store::jobs::{Enqueued, NewJob, enqueue, live_with_dedupe};
 use store::{Tx, aos, drives};
 use utoipa::IntoParams;
@@ -14,6 +15,7 @@ use web::path::Path;
 use web::problem::Problem;
 use web::query::Query;
 
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::routes::jobs::Accepted;
@@ -42,6 +44,7 @@ pub async fn sync_ao(
     Operator(claims): Operator,
     Path(ao): Path<String>,
     Query(Force { force }): Query<Force>,
+    actor: Actor,
     call: Call,
 ) -> Answer<Response> {
     let mut operation = Operation::begin(&state, &claims, call).await?;
@@ -55,11 +58,15 @@ pub async fn sync_ao(
         return Err(no_drive().into());
     };
     let job = ao_job(company, &ao, &drive, force, &claims.sub)?;
-    let accepted = match enqueue(tx, job).await? {
-        Enqueued::New(job) => Accepted::new(job),
+    let job = match enqueue(tx, job).await? {
+        Enqueued::New(job) => job,
         // Another request came in between.
         Enqueued::Coalesced(job) => return Err(already(&ao, job.uuid(), "queued").into()),
     };
+    let details = json!({ "job_id": job.uuid(), "force": force });
+    let reason = actor.reason(None)?;
+    actor.record(tx, company, "sync.ao", format!("ao:{ao}"), reason, details).await?;
+    let accepted = Accepted::new(job);
     operation.accepted(Some(&accepted.location), &accepted).await
 }
 

@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use domain::audit::changes;
 use domain::ids::CompanyId;
 use domain::schedule::CronExpr;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use store::settings::{self, Settings};
 use store::{Tx, schedules};
 use utoipa::ToSchema;
@@ -15,6 +16,7 @@ use web::problem::{FieldError, Problem};
 
 use super::switch::not_ready;
 use super::{SCHEDULE, SCHEDULES, SOURCE};
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::state::ApiState;
 
@@ -112,16 +114,30 @@ struct PutMassChange {
 pub async fn put(
     State(state): State<ApiState>,
     Admin(claims): Admin,
+    actor: Actor,
     Json(change): Json<PutConfig>,
 ) -> Answer<Json<ConfigBody>> {
     let (mut tx, company) = state.tenant(&claims).await?;
+    let before = described(&read(&mut tx, company).await?);
     let mut settings = settings::get(&mut tx, company).await?;
     apply(&mut settings, &change)?;
     change_schedule(&mut tx, company, &claims, &change).await?;
     settings::put(&mut tx, company, &settings, &claims.sub).await?;
     let body = read(&mut tx, company).await?;
+    let changed = changes(&before, &described(&body));
+    let (what, reason) = (("sync.config", "sync".to_owned()), actor.reason(None)?);
+    actor.record_change(&mut tx, company, what, reason, (json!({}), Some(changed))).await?;
     tx.commit().await?;
     Ok(Json(body))
+}
+
+/// What a person can change of it.
+fn described(body: &ConfigBody) -> Value {
+    json!({
+        "schedule": body.schedule, "time_zone": body.time_zone, "enabled": body.enabled,
+        "enabled_sources": body.enabled_sources, "conflict_policy": body.conflict_policy,
+        "excel_mapping": body.excel_mapping, "mass_change": body.mass_change,
+    })
 }
 
 fn apply(settings: &mut Settings, change: &PutConfig) -> Result<(), Problem> {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 use store::jobs::{Enqueued, enqueue_many};
 use store::{aos, drives};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use web::auth::Operator;
 
 use super::ao::ao_job;
 use super::drive_job;
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::state::ApiState;
@@ -49,6 +51,7 @@ struct BatchJob {
 pub async fn sync_all(
     State(state): State<ApiState>,
     Operator(claims): Operator,
+    actor: Actor,
     call: Call,
 ) -> Answer<Response> {
     let mut operation = Operation::begin(&state, &claims, call).await?;
@@ -67,6 +70,9 @@ pub async fn sync_all(
         targets.push((Some(ao), None));
     }
     let enqueued = enqueue_many(tx, jobs).await?;
+    let details = json!({ "batch_id": batch, "jobs": enqueued.len() });
+    let reason = actor.reason(None)?;
+    actor.record(tx, company, "sync.manual", "aos".to_owned(), reason, details).await?;
     let jobs: Vec<BatchJob> = enqueued
         .into_iter()
         .zip(targets)

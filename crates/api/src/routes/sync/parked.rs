@@ -3,12 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use contracts::jobs::{PullCalendar, Trigger, calendar_resource};
+use contracts::jobs::{PullCalendar, SyncMode, Trigger, calendar_resource};
 use domain::ids::CompanyId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use store::Tx;
 use store::jobs::{NewJob, enqueue};
+use store::messages::Place;
 use store::parked::{self, Decision, Parked};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -19,7 +21,8 @@ use web::path::Path;
 use web::problem::Problem;
 use web::query::Query;
 
-use super::drive_job;
+use super::{channel_job, chat_job, drive_job, mailbox_job};
+use crate::actor::Actor;
 use crate::error::{Answer, ApiError};
 use crate::operation::{Call, Operation};
 use crate::routes::jobs::Accepted;
@@ -107,12 +110,25 @@ pub async fn approve(
     State(state): State<ApiState>,
     Admin(claims): Admin,
     Path(id): Path<Uuid>,
+    actor: Actor,
     call: Call,
 ) -> Answer<Response> {
-    let (mut operation, run) = decide(&state, &claims, id, call, true).await?;
+    let (mut operation, run) = decide(&state, (&claims, &actor), id, call, true).await?;
     let job = match (run.source.as_str(), run.resource_id.parse()) {
         ("google_calendar", Ok(connection)) => {
             calendar_job(operation.company, connection, &run, &claims.sub)?
+        }
+        (source @ ("mail" | "channel" | "chat"), _) => {
+            // Each was looked up and is gone: what is approved is what was counted then.
+            let source = if source == "mail" {
+                "mail"
+            } else if source == "chat" {
+                "chat"
+            } else {
+                "channel"
+            };
+            let place = Place { company: operation.company, source, id: run.resource_id.clone() };
+            messages_job(operation.tx(), &place, &run, &claims.sub).await?
         }
         _ => drive_job(operation.company, &run.resource_id, "approved", &claims.sub, |payload| {
             payload.approved_removals = Some(run.would_delete);
@@ -120,6 +136,20 @@ pub async fn approve(
     };
     let accepted = Accepted::new(enqueue(operation.tx(), job).await?.id());
     operation.accepted(Some(&accepted.location), &accepted).await
+}
+
+/// The run that removes what a mailbox, channel or chat lacks.
+async fn messages_job(tx: &mut Tx, place: &Place, run: &Parked, by: &str) -> Answer<NewJob> {
+    let (company, id) = (place.company, run.resource_id.as_str());
+    if place.source == "mail" {
+        let approved = Some(run.would_delete);
+        return Ok(mailbox_job(company, id, SyncMode::Delta, "approved", by, Trigger::Manual, approved)?);
+    }
+    store::messages::tombstone_gone(tx, place).await?;
+    Ok(match id.split_once('/').filter(|_| place.source == "channel") {
+        Some((team, channel)) => channel_job(company, team, channel, SyncMode::Delta, by, Trigger::Sweep)?,
+        None => chat_job(company, id, SyncMode::Delta, by, Trigger::Sweep)?,
+    })
 }
 
 fn calendar_job(company: CompanyId, connection: Uuid, run: &Parked, by: &str) -> store::Result<NewJob> {
@@ -146,15 +176,16 @@ pub async fn reject(
     State(state): State<ApiState>,
     Admin(claims): Admin,
     Path(id): Path<Uuid>,
+    actor: Actor,
     call: Call,
 ) -> Answer<Response> {
-    let (operation, run) = decide(&state, &claims, id, call, false).await?;
+    let (operation, run) = decide(&state, (&claims, &actor), id, call, false).await?;
     operation.answer(StatusCode::OK, None, &ParkedBody::from(run)).await
 }
 
 async fn decide(
     state: &ApiState,
-    claims: &Claims,
+    (claims, actor): (&Claims, &Actor),
     id: Uuid,
     call: Call,
     approve: bool,
@@ -162,7 +193,14 @@ async fn decide(
     let mut operation = Operation::begin(state, claims, call).await?;
     let company = operation.company;
     match parked::decide(operation.tx(), company, id, approve, &claims.sub).await? {
-        Decision::Done(run) => Ok((operation, run)),
+        Decision::Done(run) => {
+            let action = if approve { "parked.approve" } else { "parked.reject" };
+            let details = json!({ "source": run.source, "resource_id": run.resource_id,
+                "would_delete": run.would_delete });
+            let reason = actor.reason(None)?;
+            actor.record(operation.tx(), company, action, format!("parked:{id}"), reason, details).await?;
+            Ok((operation, run))
+        }
         Decision::AlreadyDecided(run) => {
             let detail = format!("the run was {} before", run.state);
             let problem = Problem::conflict("already_decided", detail)

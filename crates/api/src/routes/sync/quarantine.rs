@@ -5,6 +5,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use contracts::jobs::SyncMode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::jobs::enqueue;
 use store::quarantine::{self, QuarantineFilter, Quarantined};
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +18,7 @@ use web::problem::Problem;
 use web::query::Query;
 
 use super::drive_job;
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::routes::jobs::Accepted;
@@ -112,6 +114,7 @@ pub async fn retry(
     State(state): State<ApiState>,
     Operator(claims): Operator,
     Path(id): Path<Uuid>,
+    actor: Actor,
     call: Call,
 ) -> Answer<Response> {
     let mut operation = Operation::begin(&state, &claims, call).await?;
@@ -125,6 +128,10 @@ pub async fn retry(
     }
     let job =
         drive_job(company, &item.resource_id, "full", &claims.sub, |payload| payload.mode = SyncMode::Full)?;
-    let accepted = Accepted::new(enqueue(tx, job).await?.id());
+    let job = enqueue(tx, job).await?.id();
+    let details = json!({ "job_id": job.uuid(), "drive_id": item.resource_id });
+    let reason = actor.reason(None)?;
+    actor.record(tx, company, "quarantine.retry", format!("quarantine:{id}"), reason, details).await?;
+    let accepted = Accepted::new(job);
     operation.accepted(Some(&accepted.location), &accepted).await
 }

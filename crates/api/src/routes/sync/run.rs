@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::jobs::enqueue_many;
 use store::{drives, settings};
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use web::problem::{FieldError, Problem};
 
 use super::ao::no_drive;
 use super::{SOURCE, drive_job};
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::state::ApiState;
@@ -51,7 +53,12 @@ struct RunJob {
     (status = 409, description = "The source is switched off, or there is no drive",
         body = web::problem::ProblemBody),
 ))]
-pub async fn run(State(state): State<ApiState>, Operator(claims): Operator, call: Call) -> Answer<Response> {
+pub async fn run(
+    State(state): State<ApiState>,
+    Operator(claims): Operator,
+    actor: Actor,
+    call: Call,
+) -> Answer<Response> {
     let request: RunRequest = call.json()?;
     if request.source.as_deref().is_some_and(|source| source != SOURCE) {
         return Err(Problem::unprocessable(vec![FieldError::new("source", "is `onedrive`")]).into());
@@ -76,6 +83,9 @@ pub async fn run(State(state): State<ApiState>, Operator(claims): Operator, call
     let Some(first) = enqueued.first().map(|job| job.id().uuid()) else {
         return Err(no_drive().into());
     };
+    let details = json!({ "batch_id": batch, "jobs": enqueued.len(), "dry_run": request.dry_run });
+    let reason = actor.reason(None)?;
+    actor.record(tx, company, "sync.run", format!("source:{SOURCE}"), reason, details).await?;
     let location = format!("/api/sync/jobs/{first}");
     let jobs = enqueued
         .into_iter()

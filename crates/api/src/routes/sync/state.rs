@@ -3,6 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use store::mailboxes;
 use store::sync_state::{self, SyncState};
 use utoipa::ToSchema;
 use web::auth::Viewer;
@@ -13,7 +14,7 @@ use web::problem::{FieldError, Problem};
 use crate::error::Answer;
 use crate::state::ApiState;
 
-const TYPES: [&str; 4] = ["messages", "events", "drive", "teams"];
+pub(super) const TYPES: [&str; 4] = ["messages", "events", "drive", "teams"];
 
 /// State of the cursors of a user and resource type; never the cursors themselves.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,7 +48,8 @@ struct ResourceState {
     consecutive_failures: i32,
 }
 
-/// Cursor age, last run and counts of a user's resources; for drives, the user is the drive's id
+/// Cursor age, last run and counts of a user's resources; the user is an address or id; for drives, the
+/// drive's id; for teams, `{team}/{channel}` (encoded) or the chat's id
 #[utoipa::path(get, path = "/api/sync/state/{user}/{resourceType}", tag = "sync",
     params(("user" = String, Path), ("resourceType" = String, Path)), responses(
     (status = 200, description = "The state", body = StateBody),
@@ -64,8 +66,14 @@ pub async fn get(
     }
     let now = state.now();
     let (mut tx, company) = state.tenant(&claims).await?;
+    // Cursors are kept by user id; people know addresses.
+    let owner = match resource_type.as_str() {
+        "messages" => mailboxes::get(&mut tx, company, &user).await?.map(|mailbox| mailbox.user_id),
+        _ => None,
+    };
+    let owner = owner.as_deref().unwrap_or(&user);
     let mut resources = Vec::new();
-    for row in sync_state::list(&mut tx, company, &user, &resource_type).await? {
+    for row in sync_state::list(&mut tx, company, owner, &resource_type).await? {
         let items = if resource_type == "drive" {
             sync_state::indexed_items(&mut tx, company, &row.resource_id).await?
         } else {
@@ -82,7 +90,8 @@ pub async fn get(
         resource_type,
         cursor_age_seconds: ages.and_then(|ages| ages.into_iter().max()),
         last_run_at: resources.iter().filter_map(|r| r.last_run_at).max(),
-        items: resources.iter().map(|r| r.items).sum(),
+        // The tree of a mailbox counts folders, not messages.
+        items: resources.iter().filter(|r| r.resource_id != "folders").map(|r| r.items).sum(),
         resources,
     }))
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use serde_json::json;
 use store::schedules;
 use web::auth::{Admin, Claims};
 use web::problem::Problem;
 
 use super::status::{StatusBody, read};
 use super::{SCHEDULE, SCHEDULES};
+use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
 use crate::state::ApiState;
@@ -19,19 +21,34 @@ use crate::state::ApiState;
 #[utoipa::path(post, path = "/api/sync/enable", tag = "sync", responses(
     (status = 200, description = "The new state", body = StatusBody),
 ))]
-pub async fn enable(State(state): State<ApiState>, Admin(claims): Admin, call: Call) -> Answer<Response> {
-    switch(&state, &claims, call, true).await
+pub async fn enable(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    actor: Actor,
+    call: Call,
+) -> Answer<Response> {
+    switch(&state, (&claims, &actor), call, true).await
 }
 
 /// Switches the schedules of the document sync off; survives restarts. Manual runs still work
 #[utoipa::path(post, path = "/api/sync/disable", tag = "sync", responses(
     (status = 200, description = "The new state", body = StatusBody),
 ))]
-pub async fn disable(State(state): State<ApiState>, Admin(claims): Admin, call: Call) -> Answer<Response> {
-    switch(&state, &claims, call, false).await
+pub async fn disable(
+    State(state): State<ApiState>,
+    Admin(claims): Admin,
+    actor: Actor,
+    call: Call,
+) -> Answer<Response> {
+    switch(&state, (&claims, &actor), call, false).await
 }
 
-async fn switch(state: &ApiState, claims: &Claims, call: Call, active: bool) -> Answer<Response> {
+async fn switch(
+    state: &ApiState,
+    (claims, actor): (&Claims, &Actor),
+    call: Call,
+    active: bool,
+) -> Answer<Response> {
     let mut operation = Operation::begin(state, claims, call).await?;
     let company = operation.company;
     let tx = operation.tx();
@@ -41,6 +58,9 @@ async fn switch(state: &ApiState, claims: &Claims, call: Call, active: bool) -> 
             return Err(not_ready().into());
         }
     }
+    let action = if active { "sync.enable" } else { "sync.disable" };
+    let reason = actor.reason(None)?;
+    actor.record(tx, company, action, format!("schedule:{SCHEDULE}"), reason, json!({})).await?;
     let status = read(tx, company, state.now()).await?;
     tracing::info!(user = %claims.sub, active, "document sync switched");
     operation.answer(StatusCode::OK, None, &status).await

@@ -230,6 +230,8 @@ fn no_occurrence(row: &mut Row) -> Conclusion {
         (link.sent, link.look, link.missing) = (None, false, 0);
         let raw = json!({ "id": link.id, "status": "cancelled" });
         link.base = Some(Base { side: Side::Gone, etag: None, updated: None, raw });
+        // It says nothing, and must not outlive the absence: the series may get the place back.
+        link.unmade = true;
     }
     let pulled = Pulled { sight: Sight::Fresh, changed, losers, push: false, cascade: None };
     Conclusion { next: Next::Done, pulled: Some(pulled) }
@@ -273,7 +275,7 @@ fn missing(row: &mut Row, call: &Call, setting: &Setting<'_>) -> Conclusion {
     }
     let Some(link) = &mut row.link else { return plain(Next::Done) };
     link.missing += 1;
-    if row.place.is_some() && (link.base.is_none() || link.side() == Some(&Side::Gone)) {
+    if row.place.is_some() && (link.base.is_none() || link.unmade || link.side() == Some(&Side::Gone)) {
         // The series itself may have been deleted: the next pull tells.
         return if link.missing < super::MAX_MISSING { plain(Next::Pull) } else { no_occurrence(row) };
     }

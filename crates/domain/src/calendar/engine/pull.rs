@@ -1,9 +1,10 @@
 //! An event that the provider told of, against the row.
 
 use super::row::{Base, Direction, Link, Place, Row, Setting};
-use crate::calendar::event::{Event, Field, Side};
+use crate::calendar::event::{Event, Field, Original, Side};
 use crate::calendar::google::Incoming;
 use crate::calendar::merge::{Compare, Loser, Owner, copy, given_up, merge};
+use crate::calendar::series::misses;
 
 /// How an incoming event was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,9 +276,19 @@ pub fn series_ended(row: &Row) -> Vec<Loser> {
 
 /// Whether an exception's row outlived its series. Pages may bring an exception after the end of its
 /// series, so the shell asks this of all exceptions at the end of every round, and ends those by
-/// [`series_ended`].
+/// [`series_ended`]. An edit that the provider refused for good because its series was cut short meanwhile ends
+/// in the same way: nobody can bring an occurrence back that the series does not have.
 pub fn orphaned(row: &Row, master: &Row) -> bool {
-    row.place.is_some() && ended(master)
+    let Some(place) = &row.place else { return false };
+    ended(master) || (refused(row) && !master.dirty() && lacks(master, place.original))
+}
+
+fn refused(row: &Row) -> bool {
+    row.link.as_ref().is_some_and(|link| link.parked.is_some())
+}
+
+fn lacks(master: &Row, at: Original) -> bool {
+    master.local.event().is_some_and(|event| misses(event, at))
 }
 
 /// Whether an exception that the application made says nothing that its series does not: it was taken back
@@ -296,7 +307,8 @@ fn ended(master: &Row) -> bool {
 /// the provider had told of the deletion. Call only when [`crate::calendar::cursor::sweep_verdict`] lets it.
 pub fn sweep(row: &mut Row, generation: u64, setting: &Setting<'_>) -> Option<Pulled> {
     let link = row.link.as_ref()?;
-    let seen = link.generation >= generation || link.base.is_none();
+    // An exception that the provider never made cannot be missing there.
+    let seen = link.generation >= generation || link.base.is_none() || link.unmade;
     if seen || row.dirty() || link.side() == Some(&Side::Gone) {
         return None;
     }

@@ -322,3 +322,49 @@ fn a_sweep_spares_what_is_pending_and_what_was_seen() {
     let json = serde_json::to_value(&gone).expect("json");
     assert_eq!(serde_json::from_value::<Row>(json).expect("row"), gone, "a row survives storage");
 }
+
+/// A series of three days with the application's exception on the third, which the provider does not have yet.
+fn excepted() -> (Row, Row) {
+    let master = agreed(&full(3));
+    let original = crate::calendar::recurrence::parse(
+        master.local.event().expect("live").recurrence.iter().map(String::as_str),
+        master.local.event().expect("live").when.as_ref().expect("when"),
+    )
+    .expect("parsed")
+    .occurrences(3)[2];
+    let copied = crate::calendar::series::occurrence(master.local.event().expect("live"), original);
+    let mut row = Row::new("x", Event { title: Some("other".to_owned()), ..copied.clone() }, at(50));
+    row.place = Some(Place { row: Some("e".to_owned()), master: Some(id()), original });
+    row.copied = Some(copied);
+    (master, row)
+}
+
+#[test]
+fn an_edit_of_an_occurrence_that_its_series_lost_ends_with_it() {
+    let (mut master, mut row) = excepted();
+    let Plan::Call(call) = push(&mut row, Some(&master), &setting()) else { panic!("a look") };
+    let message = "Forbidden".to_owned();
+    let refused = Problem::Forbidden { reason: "forbidden".to_owned(), message };
+    let done = conclude(&mut row, &call, Answer::Refused(refused), &setting());
+    assert!(matches!(done.next, Next::Park(Cause::Forbidden { .. })));
+    assert!(!orphaned(&row, &master), "the series has the occurrence: a person decides");
+    let short = Event { recurrence: ["RRULE:FREQ=DAILY;COUNT=2".to_owned()].into(), ..full(3) };
+    pull(&mut master, &incoming(&short, &id(), 2, at(60)), &setting());
+    assert!(orphaned(&row, &master));
+    let losers = series_ended(&row);
+    assert_eq!((losers.len(), losers[0].field, &losers[0].value), (1, Field::Title, &json!("other")));
+}
+
+#[test]
+fn an_occurrence_that_is_not_there_leaves_nothing_behind() {
+    let (master, mut row) = excepted();
+    let mut last = Next::Done;
+    for _ in 0..MAX_MISSING {
+        let Plan::Call(call) = push(&mut row, Some(&master), &setting()) else { panic!("a look") };
+        last = conclude(&mut row, &call, Answer::Refused(Problem::NotFound), &setting()).next;
+    }
+    assert_eq!((last, &row.local), (Next::Done, &Side::Gone));
+    assert!(redundant(&row), "the series may get the place back");
+    let later = Setting { generation: 2, ..setting() };
+    assert_eq!(sweep(&mut row, 2, &later), None);
+}

@@ -171,6 +171,13 @@ proptest! {
             let (to, from) = if mask >> index & 1 == 1 { (&mut ours, &app) } else { (&mut theirs, &provider) };
             copy(to, from, field);
         }
+        // Of a start behind the end of its rule, only one can be kept (the test below).
+        let mut both = ours.clone();
+        for (index, field) in Field::OF_EVENT.into_iter().enumerate().filter(|(index, _)| mask >> index & 1 == 0) {
+            prop_assert!(ours.same(&base, field), "field {index}");
+            copy(&mut both, &theirs, field);
+        }
+        prop_assume!(!is_empty_series(&both));
         let merged = exactly(&base, &ours, &theirs, Owner::App);
         prop_assert_eq!(&merged.losers, &Vec::new());
         for field in Field::OF_EVENT {
@@ -186,4 +193,29 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Side>(&json).expect("side"), side);
         prop_assert_eq!(event.hash(), event.clone().hash());
     }
+}
+
+#[test]
+fn a_start_behind_the_end_of_its_rule_is_a_collision() {
+    let days = |day: u32, rule: &str| {
+        let start = chrono::NaiveDate::from_ymd_opt(2026, 1, day).expect("day");
+        let when = When::AllDay { start, end: start.succ_opt().expect("day") };
+        Event { recurrence: [rule.to_owned()].into(), ..Event::new("S", when) }
+    };
+    let base = days(1, "RRULE:FREQ=DAILY;COUNT=9");
+    // The application cuts the series short while somebody at the provider moves it behind that.
+    let (app, provider) = (days(1, "RRULE:FREQ=DAILY;UNTIL=20260104"), days(20, "RRULE:FREQ=DAILY;COUNT=9"));
+    let merged = exactly(&base, &app, &provider, Owner::App);
+    assert_eq!(merged.event, app);
+    assert_eq!(merged.losers.len(), 1);
+    assert_eq!((merged.losers[0].side, merged.losers[0].field), (Owner::Provider, Field::When));
+    let merged = exactly(&base, &app, &provider, Owner::Provider);
+    assert_eq!(merged.event, provider);
+    assert!(merged.losers.iter().all(|loser| (loser.side, loser.field) == (Owner::App, Field::Recurrence)));
+    assert!(merged.losers.iter().any(|loser| loser.value == "RRULE:FREQ=DAILY;UNTIL=20260104"));
+    // Both fit each other: disjoint edits both survive.
+    let moved = days(3, "RRULE:FREQ=DAILY;COUNT=9");
+    let merged = exactly(&base, &app, &moved, Owner::App);
+    assert_eq!(merged.event, days(3, "RRULE:FREQ=DAILY;UNTIL=20260104"));
+    assert!(merged.losers.is_empty());
 }

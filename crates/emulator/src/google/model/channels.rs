@@ -153,7 +153,8 @@ impl Google {
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        if url.scheme() != "https" && !(self.switches.http_on_loopback && loopback) {
+        let plain = self.switches.http_push || (self.switches.http_on_loopback && loopback);
+        if url.scheme() != "https" && !plain {
             return Err(ApiError::new(
                 400,
                 "global",

@@ -18,6 +18,21 @@ impl Google {
     pub fn dump_events(&self, calendar: &str) -> Vec<Value> {
         self.calendars.get(calendar).map(dump_events).unwrap_or_default()
     }
+
+    /// All events of one calendar as `get` shows them, deleted ones and those not yet found too; exceptions of a
+    /// deleted series and exceptions without a place are left out.
+    pub fn history(&self, calendar: &str) -> Vec<Value> {
+        let Some(calendar) = self.calendars.get(calendar) else { return Vec::new() };
+        let view = View { zone: calendar.zone, max_attendees: None, role: Role::Owner };
+        let records = calendar.records.values();
+        let shown = records.filter(|record| record.parent.is_none() || live(calendar, record));
+        shown.map(|record| render::event(calendar, record, &view)).collect()
+    }
+
+    /// The number of the last change anywhere: a write that changed nothing leaves it alone.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
 }
 
 fn live(calendar: &Calendar, record: &Record) -> bool {

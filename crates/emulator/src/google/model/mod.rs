@@ -196,6 +196,11 @@ impl Google {
             .map(|record| (record.id.clone(), record.changed))
             .collect();
         for (id, changed) in &old {
+            // Its exceptions were out of sight with it, and would come to light again.
+            let exceptions: Vec<String> = target.exceptions(id).map(|record| record.id.clone()).collect();
+            for exception in exceptions {
+                target.forget(&exception);
+            }
             target.forget(id);
             target.tokens_from = target.tokens_from.max(*changed);
         }

@@ -51,7 +51,8 @@ impl Google {
                 "Cannot change the organizer of the event.",
             ));
         }
-        let exceptions: Vec<Record> = source.exceptions(event).filter(|one| !one.orphan).cloned().collect();
+        // Those without a place too: the series may get it back.
+        let exceptions: Vec<Record> = source.exceptions(event).cloned().collect();
         // A tombstone there is what an earlier move left behind.
         if self.calendar(&to)?.records.get(event).is_some_and(|known| !known.cancelled()) {
             return Err(ApiError::duplicate());
@@ -62,6 +63,8 @@ impl Google {
         }
         let mut gone = record.clone();
         gone.status = Status::Cancelled;
+        // Its organizer is the other calendar now: nobody brings it back here but by moving it back.
+        gone.organizer.clone_from(&to);
         self.store(&from, gone.clone(), now_ms, Touch::ALL);
         // They went along: nothing waits here for the series to come back.
         let stay: Vec<String> = self.calendar(&from)?.exceptions(event).map(|one| one.id.clone()).collect();

@@ -161,6 +161,8 @@ pub struct Switches {
     pub late_message_after_stop: bool,
     /// Push addresses must be https; loopback addresses may be http so that tests need no certificate.
     pub http_on_loopback: bool,
+    /// Push addresses may be http anywhere: between containers that have no certificates.
+    pub http_push: bool,
     /// Hosts that are verified for push; absent for all.
     pub verified_hosts: Option<Vec<String>>,
     /// E33: sliding windows; absent for none.
@@ -212,6 +214,7 @@ impl Default for Switches {
             foreign_stop_status: 404,
             late_message_after_stop: false,
             http_on_loopback: true,
+            http_push: false,
             verified_hosts: None,
             quota: None,
             read_only_minutes: 240,

@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use domain::calendar::engine::{Link, Place, Row, Updates};
-use domain::calendar::event::{Event, Original, Reminders, Side, Status, When};
-use domain::calendar::google;
+use domain::calendar::event::{Original, Side, When};
 use domain::calendar::merge::Owner;
 use domain::ids::CompanyId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Calendar;
+use crate::calendar::content::{Beside, Content};
 use crate::error::{Result, StoreError};
 
 /// A row of `events`, as `to_jsonb` prints it.
@@ -19,23 +19,10 @@ pub(super) struct Columns {
     id: Uuid,
     company_id: Uuid,
     user_id: Option<String>,
-    title: Option<String>,
-    description: Option<String>,
-    location: Option<String>,
-    start_at: Option<DateTime<Utc>>,
-    end_at: Option<DateTime<Utc>>,
-    start_date: Option<NaiveDate>,
-    end_date: Option<NaiveDate>,
-    time_zone: Option<String>,
+    #[serde(flatten)]
+    content: Content,
     end_time_zone: Option<String>,
     all_day: bool,
-    recurrence: Option<Vec<String>>,
-    attendees: Option<Value>,
-    reminders: Option<Value>,
-    status: Option<String>,
-    visibility: Option<String>,
-    transparency: Option<String>,
-    color_id: Option<String>,
     conference: Option<Value>,
     event_type: String,
     recurring_event_id: Option<String>,
@@ -101,34 +88,14 @@ impl Columns {
         Ok(link)
     }
 
-    /// The application's side, read as the provider's JSON would be: one set of rules for both.
+    /// The application's side.
     fn local(&self) -> Result<Side> {
-        let mut raw = Map::new();
-        let mut put = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                raw.insert(key.to_owned(), value);
-            }
+        let beside = Beside {
+            end_time_zone: self.end_time_zone.as_deref(),
+            conference: self.conference.as_ref(),
+            event_type: &self.event_type,
         };
-        put("id", Some(json!(self.id)));
-        let status = self.status.as_deref().filter(|status| *status == "tentative").unwrap_or("confirmed");
-        put("status", Some(json!(status)));
-        put("summary", self.title.clone().map(Value::from));
-        put("description", self.description.clone().map(Value::from));
-        put("location", self.location.clone().map(Value::from));
-        let end_zone = self.end_time_zone.as_ref().or(self.time_zone.as_ref());
-        put("start", time(self.start_date, self.start_at, self.time_zone.as_ref()));
-        put("end", time(self.end_date, self.end_at, end_zone));
-        put("recurrence", self.recurrence.clone().map(Value::from));
-        put("attendees", self.attendees.clone());
-        put("reminders", self.reminders.clone());
-        put("visibility", self.visibility.clone().map(Value::from));
-        put("transparency", self.transparency.clone().map(Value::from));
-        put("colorId", self.color_id.clone().map(Value::from));
-        put("conferenceData", self.conference.clone());
-        put("eventType", Some(json!(self.event_type)));
-        google::read(Value::Object(raw))
-            .map(|incoming| incoming.side)
-            .map_err(|error| malformed("event", &error))
+        self.content.side(self.id, beside)
     }
 
     /// These columns with what the engine decided.
@@ -153,7 +120,7 @@ impl Columns {
             columns.app_changed_at = Some(row.changed_at);
             if row.origin == Owner::Provider { "provider" } else { "app" }.clone_into(&mut columns.origin);
         }
-        columns.content(&row.local, now);
+        columns.take(&row.local, now);
         if let Some(source) = source {
             columns.last_update_source = Some(source.to_owned());
             columns.updated_at = Some(now);
@@ -196,67 +163,16 @@ impl Columns {
     }
 
     /// The columns that people query. Those of a deleted event stay as they were.
-    fn content(&mut self, side: &Side, now: DateTime<Utc>) {
+    fn take(&mut self, side: &Side, now: DateTime<Utc>) {
         let Some(event) = side.event() else {
             self.deleted_at = self.deleted_at.or(Some(now));
             return;
         };
         self.deleted_at = None;
-        self.title.clone_from(&event.title);
-        self.description.clone_from(&event.description);
-        self.location.clone_from(&event.location);
-        self.when(event);
-        self.recurrence = (!event.recurrence.is_empty()).then(|| event.recurrence.iter().cloned().collect());
-        self.attendees = (!event.attendees.is_empty())
-            .then(|| event.attendees.values().cloned().map(Value::Object).collect());
-        self.reminders = match &event.reminders {
-            Reminders::Calendar => None,
-            Reminders::Own(own) => {
-                let overrides: Vec<Value> = own
-                    .iter()
-                    .map(|(method, minutes)| json!({ "method": method, "minutes": minutes }))
-                    .collect();
-                Some(json!({ "useDefault": false, "overrides": overrides }))
-            }
-        };
-        self.status = match event.status {
-            Status::Tentative => Some("tentative".to_owned()),
-            Status::Confirmed => self.status.clone().filter(|status| status == "confirmed"),
-        };
-        self.visibility.clone_from(&event.visibility);
-        self.transparency = event.free.then(|| "transparent".to_owned());
-        self.color_id.clone_from(&event.color);
+        self.end_time_zone = self.content.take(event);
+        self.all_day = matches!(event.when, Some(When::AllDay { .. }));
         self.conference.clone_from(&event.conference);
         self.event_type = event.event_type.clone().unwrap_or_else(|| "default".to_owned());
-    }
-
-    fn when(&mut self, event: &Event) {
-        (self.start_at, self.end_at, self.start_date, self.end_date) = (None, None, None, None);
-        match &event.when {
-            Some(When::Timed { start, end }) => {
-                (self.start_at, self.end_at) = (Some(start.instant()), Some(end.instant()));
-                let (zone, end_zone) = (start.zone().to_string(), end.zone().to_string());
-                self.end_time_zone = (end_zone != zone).then_some(end_zone);
-                self.time_zone = Some(zone);
-                self.all_day = false;
-            }
-            Some(When::AllDay { start, end }) => {
-                (self.start_date, self.end_date) = (Some(*start), Some(*end));
-                self.all_day = true;
-            }
-            None => {}
-        }
-    }
-}
-
-fn time(day: Option<NaiveDate>, at: Option<DateTime<Utc>>, zone: Option<&String>) -> Option<Value> {
-    match (day, at) {
-        (Some(day), _) => Some(json!({ "date": day })),
-        (None, Some(at)) => {
-            let zone = zone.map_or("UTC", String::as_str);
-            Some(json!({ "dateTime": at.to_rfc3339_opts(SecondsFormat::AutoSi, true), "timeZone": zone }))
-        }
-        (None, None) => None,
     }
 }
 
@@ -277,20 +193,26 @@ pub fn original_text(original: Original) -> String {
 }
 
 fn place(series: Option<Uuid>, master: Option<&str>, original: Option<&str>) -> Result<Option<Place>> {
-    let Some(original) = original.filter(|_| series.is_some() || master.is_some()) else { return Ok(None) };
-    let original = match original.parse::<NaiveDate>() {
-        Ok(day) => Original::On(day),
-        Err(_) => Original::At(
-            DateTime::parse_from_rfc3339(original)
-                .map_err(|error| malformed("original start", &format!("{original:?}: {error}")))?
-                .to_utc(),
-        ),
-    };
-    Ok(Some(Place {
+    let original = original_of(original.filter(|_| series.is_some() || master.is_some()))?;
+    Ok(original.map(|original| Place {
         row: series.map(|series| series.to_string()),
         master: master.map(str::to_owned),
         original,
     }))
+}
+
+/// The place of an exception from its text.
+///
+/// # Errors
+/// [`StoreError::Malformed`] when it is neither an instant nor a day.
+pub fn original_of(text: Option<&str>) -> Result<Option<Original>> {
+    let Some(text) = text else { return Ok(None) };
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(Some(Original::On(day)));
+    }
+    let at = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| malformed("original start", &format!("{text:?}: {error}")))?;
+    Ok(Some(Original::At(at.to_utc())))
 }
 
 fn read_link(link: Option<Value>) -> Result<Option<Link>> {

@@ -58,6 +58,25 @@ DROP TABLE copied_items, copied_documents;
     })
 }
 
+/// Seconds for one table's rows, which `condition` chooses.
+pub async fn table(url: &str, folder: &Path, table: &str, condition: &str) -> Result<f64> {
+    let file = folder.join("table.copy");
+    let script = format!(
+        "CREATE TABLE copied_rows (LIKE {table} INCLUDING ALL);
+\\copy (SELECT * FROM {table} WHERE {condition}) TO '{file}'
+\\timing on
+\\copy copied_rows FROM '{file}'
+\\timing off
+DROP TABLE copied_rows;
+",
+        file = file.display(),
+    );
+    let output = psql(url, &script).await?;
+    std::fs::remove_file(file)?;
+    let time = output.lines().find_map(|line| line.strip_prefix("Time: ")?.split_whitespace().next());
+    Ok(time.context("psql timed nothing")?.replace(',', ".").parse::<f64>()? / 1000.0)
+}
+
 async fn psql(url: &str, script: &str) -> Result<String> {
     let url = Url::parse(url)?;
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();

@@ -15,9 +15,8 @@ const FULL: u32 = 100_000;
 const CHANGES: u32 = 100;
 const PROCESSES: [&str; 2] = ["sync-worker-1", "graph-connector"];
 const ROUNDS: u64 = 7;
-/// Goal: how much longer the large drive may take. Timer noise of some milliseconds is allowed on top.
+/// Goal: how much longer the large drive may take.
 const RATIO: f64 = 1.5;
-const NOISE: f64 = 0.02;
 /// Goal: how much peak memory may grow with ten times the items.
 const GROWTH: u64 = 4 * 1_048_576;
 
@@ -49,7 +48,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
         "    time, large drive against small",
         format!("x {:.2}", large.seconds / small.seconds),
         format!("< x {RATIO}"),
-        large.seconds <= small.seconds * RATIO + NOISE,
+        large.seconds <= small.seconds * RATIO,
     );
     let full = cost(FULL).await?;
     for (n, label) in PROCESSES.into_iter().enumerate() {

@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Measures.
 pub async fn measure(report: &mut Report) -> Result<()> {
-    let platform = Platform::start(setup::options(1)).await?;
+    let platform = Platform::start(setup::options(1).google().audit()).await?;
     chassis::time::pause(QUIET).await;
     for (label, process) in platform.processes.iter().filter(|(label, _)| *label != "emulator") {
         let resident = process.resident_memory()?;

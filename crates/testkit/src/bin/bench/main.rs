@@ -2,10 +2,12 @@
 //!
 //! `bench [name ...]`; without a name, all of them. docs/benchmarks.md explains each.
 
+mod calendar;
 mod copy;
 mod delta;
 mod idle;
 mod import;
+mod ingress;
 mod jobs;
 mod report;
 mod setup;

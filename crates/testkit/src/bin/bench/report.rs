@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::{delta, idle, import, jobs, throttle};
+use crate::{calendar, delta, idle, import, ingress, jobs, throttle};
 
 /// One line of the table.
 #[derive(Debug)]
@@ -94,11 +94,13 @@ pub fn mib(bytes: u64) -> String {
 }
 
 /// Names of the benchmarks, in the order in which they run.
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 14] = [
     ("idle", "idle memory"),
     ("throttle", "throttle windows"),
     ("import", "initial import"),
     ("delta", "delta of 100 changes"),
+    ("ingress", "acknowledgements at the door"),
+    ("calendar", "calendar: first enumeration, app edits, changes at the provider"),
     ("drain", "jobs: drain, one transaction per effect"),
     ("group", "jobs: drain with group commit"),
     ("enqueue", "jobs: bulk enqueue"),
@@ -132,6 +134,8 @@ async fn measure(name: &str, report: &mut Report) -> Result<()> {
         "throttle" => throttle::measure(report).await,
         "import" => import::measure(report).await,
         "delta" => delta::measure(report).await,
+        "ingress" => ingress::measure(report).await,
+        "calendar" => calendar::measure(report).await,
         "drain" => jobs::drain::measure(report).await,
         "group" => jobs::group::measure(report).await,
         "enqueue" => jobs::enqueue::measure(report).await,

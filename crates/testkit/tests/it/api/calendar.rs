@@ -20,7 +20,7 @@ pub async fn member() -> World {
     world
 }
 
-async fn with_etag(world: &World, method: Method, path: &str, etag: &str, body: Option<Value>) -> Answer {
+pub async fn with_etag(world: &World, method: Method, path: &str, etag: &str, body: Option<Value>) -> Answer {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -35,11 +35,11 @@ pub fn path(answer: &Answer) -> String {
     format!("/api/events/{}", answer.body["id"].as_str().expect("an id"))
 }
 
-async fn queue(world: &World) -> Vec<Value> {
+pub async fn queue(world: &World) -> Vec<Value> {
     world.db.rows("SELECT action, status FROM google_calendar_sync_queue ORDER BY created_at").await
 }
 
-fn meeting() -> Value {
+pub fn meeting() -> Value {
     json!({
         "title": "Meeting", "location": "Room 1", "start_at": "2026-07-01T10:00:00+02:00",
         "end_at": "2026-07-01T11:00:00+02:00", "time_zone": "Europe/Paris",
@@ -248,6 +248,8 @@ async fn one_occurrence_of_a_series_is_changed_or_cancelled_once() {
     for (body, field) in [
         (json!({ "original_start": "2026-07-05" }), "original_start"),
         (json!({ "original_start": "2026-06-30T08:00:00Z" }), "original_start"),
+        (json!({ "original_start": "2026-07-05T08:00:01Z" }), "original_start"),
+        (json!({ "original_start": "2026-07-10T08:00:00Z" }), "original_start"),
         (
             json!({ "original_start": "2026-07-05T08:00:00Z", "recurrence": ["RRULE:FREQ=DAILY"] }),
             "recurrence",

@@ -95,13 +95,13 @@ async fn a_used_up_quota_parks_the_accounts_writes_and_leaves_its_reads() {
     world.google.state().scripted.push(("POST /calendar".into(), status, body));
     let refused = world.client().insert_event(world.insert(&connection)).await.expect_err("hours of silence");
     let fault = from_status(&refused);
-    assert_eq!((fault.kind(), fault.retry_after_ms), (FaultKind::Quota, 3_600_000));
+    assert_eq!((fault.kind(), fault.retry_after_ms), (FaultKind::Quota, 7_200_000));
     let calls = world.google.state().seen.len();
     let other = world.another(&[]).await;
     let refused = other.client.clone().patch_event(world.patch(&connection, "")).await.expect_err("parked");
     let fault = from_status(&refused);
     assert_eq!(fault.kind(), FaultKind::Quota);
-    assert!((3_500_000..=3_600_000).contains(&fault.retry_after_ms), "{}", fault.retry_after_ms);
+    assert!((7_100_000..=7_200_000).contains(&fault.retry_after_ms), "{}", fault.retry_after_ms);
     assert_eq!(world.google.state().seen.len(), calls, "no replica hammers it");
     world.client().list_events(world.list(&connection)).await.expect("reads go on");
 }

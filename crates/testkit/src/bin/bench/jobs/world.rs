@@ -195,6 +195,11 @@ impl World {
         value.as_f64().with_context(|| format!("{query}: {value} is no number"))
     }
 
+    /// URL of the application role.
+    pub fn app_url(&self) -> &str {
+        &self.db.app_url
+    }
+
     /// Owner's address of the database, for the limits: no row-level security.
     pub fn database(&self) -> &str {
         &self.db.owner_url
