@@ -359,16 +359,24 @@ async fn restamp_in(tx: &mut Tx, company: CompanyId, drive_id: &str, folder: &st
     restamp(tx, drive.drive_no, seq, &[folder.to_owned()]).await
 }
 
-/// Frees the AO references that a folder held, because it is no longer an AO's folder. Returns whether there
-/// were any: then [`restamp_unbound`] lets the folders that wanted the reference try again.
+/// Frees the AO references that a folder held, because it has another name or place now; not the one that it may
+/// have taken with the new name (`keeps`). Returns whether there were any: then [`restamp_unbound`] lets the folders
+/// that wanted the reference try again.
 ///
 /// # Errors
 /// As every statement.
-pub async fn unbind_folder(tx: &mut Tx, company: CompanyId, folder: &str) -> Result<bool> {
+pub async fn unbind_folder(
+    tx: &mut Tx,
+    company: CompanyId,
+    folder: &str,
+    keeps: Option<&str>,
+) -> Result<bool> {
     sqlx::query!(
-        "UPDATE aos SET folder_item_id = NULL, updated_at = now() WHERE company_id = $1 AND folder_item_id = $2",
+        "UPDATE aos SET folder_item_id = NULL, updated_at = now()
+         WHERE company_id = $1 AND folder_item_id = $2 AND id IS DISTINCT FROM $3",
         company.uuid(),
         folder,
+        keeps,
     )
     .execute(tx.conn())
     .await

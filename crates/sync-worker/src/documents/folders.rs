@@ -63,7 +63,8 @@ async fn place(
         let place = place_of(tx, drive, taxonomy, &mut bindings, &folder, report).await?;
         let was_ao = folder.before.placement.as_deref().is_some_and(|p| p.starts_with("a/"));
         if was_ao && folder.before.ao_id.is_some() && folder.before.ao_id != place.ao_id {
-            bindings.freed |= placement::unbind_folder(tx, drive.company, &folder.item_id).await?;
+            bindings.freed |=
+                placement::unbind_folder(tx, drive.company, &folder.item_id, place.ao_id.as_deref()).await?;
         }
         if !folder.placed_before || folder.before != place {
             changed.push(folder.item_id.clone());

@@ -38,10 +38,14 @@ fn number(name: &str, default: u64) -> Result<u64> {
     }
 }
 
+/// Seeds that once found a fault.
+/// 203663739: a folder renamed from one AO's name to another's freed the reference that it had just taken.
+const FOUND: [u64; 1] = [203_663_739];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_feed_gives_the_documents_of_the_tree() -> Result<()> {
-    // Other seeds by ORACLE_SEED and ORACLE_SEEDS. Open: with 203663739 two folders of one name keep one AO reference.
-    let first = number("ORACLE_SEED", 1)?;
+    // Other seeds by ORACLE_SEED and ORACLE_SEEDS.
+    let first = number("ORACLE_SEED", u64::from(u32::from_be_bytes(chassis::ids::random_bytes())))?;
     let seeds = number("ORACLE_SEEDS", 30)?;
     eprintln!("ORACLE_SEED={first} ORACLE_SEEDS={seeds}");
     let rig = Rig::new().await;
@@ -53,7 +57,7 @@ async fn any_feed_gives_the_documents_of_the_tree() -> Result<()> {
     let worker = rig.worker(sync_worker::handlers(&config, &calendars)?);
     let scheduler = rig.scheduler();
     let (rig, connector) = (&rig, &connector);
-    stream::iter(first..first + seeds)
+    stream::iter(FOUND.into_iter().chain(first..first + seeds))
         .map(|seed| async move {
             let mut world = World::new(rig, connector, seed).await?;
             world.run().await.with_context(|| format!("ORACLE_SEED={seed} ORACLE_SEEDS=1"))
