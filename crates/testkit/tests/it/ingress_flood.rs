@@ -10,7 +10,7 @@ use http::{Request, StatusCode};
 use job_runtime::Handlers;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use testkit::{Rig, eventually, scripted};
+use testkit::{Rig, eventually, scripted, within};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
@@ -60,7 +60,7 @@ async fn a_flood_about_one_resource_becomes_at_most_two_runs() {
         assert_eq!(response.status(), StatusCode::ACCEPTED);
     };
     send().await;
-    started.acquire().await.expect("never closed").forget();
+    within("the first run starts", started.acquire()).await.expect("never closed").forget();
     // The first run holds while the flood comes in.
     let connection = async || {
         for _ in 0..each {
