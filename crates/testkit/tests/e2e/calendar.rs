@@ -16,6 +16,7 @@ use testkit::e2e::{Options, Platform, Tenant};
 use crate::support::SOON;
 
 mod limits;
+mod policy;
 mod servers;
 mod split;
 
