@@ -2,4 +2,5 @@
 
 pub mod claims;
 pub mod named;
+pub mod silence;
 pub mod token;

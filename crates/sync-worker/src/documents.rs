@@ -6,6 +6,7 @@ mod folders;
 mod project;
 mod report;
 mod round;
+mod silence;
 mod sync_ao;
 mod sync_drive;
 

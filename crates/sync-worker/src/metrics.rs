@@ -3,7 +3,7 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 10] = [
     Metric {
         name: "sync_runs_total",
         kind: Kind::Counter,
@@ -51,6 +51,12 @@ pub const METRICS: [Metric; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         help: "Items put into quarantine because they could not be read, by source.",
+    },
+    Metric {
+        name: "webhook_subscriptions_silent_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        help: "Subscriptions made anew because a sweep found an old change that they had not announced, by resource_type.",
     },
     Metric {
         name: "drive_round_restarts_total",

@@ -64,7 +64,7 @@ impl Process {
     /// Drains, as on SIGTERM, and waits until every task has ended.
     ///
     /// # Panics
-    /// When they do not within 30 s.
+    /// When they do not within a minute.
     pub async fn drain(self) {
         self.shutdown.begin();
         within("the process drains", self.tasks.wait()).await;
@@ -73,7 +73,7 @@ impl Process {
     /// Stops at once, as when the grace is over: what runs is handed back.
     ///
     /// # Panics
-    /// When the tasks do not end within 30 s.
+    /// When the tasks do not end within a minute.
     pub async fn stop(self) {
         self.shutdown.stop();
         within("the process stops", self.tasks.wait()).await;

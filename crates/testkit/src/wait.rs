@@ -5,14 +5,14 @@ use std::time::Duration;
 use chassis::time::{deadline, pause};
 
 /// Longest wait for something to come true.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Looks until `look` finds something.
 ///
 /// # Panics
-/// After 30 s, naming `what`.
+/// After a minute, naming `what`.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = deadline(
         "what the test expects",
@@ -32,7 +32,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 /// Waits for `future`.
 ///
 /// # Panics
-/// After 30 s, naming `what`.
+/// After a minute, naming `what`.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     deadline("what the test waits for", LIMIT, Box::pin(future))
         .await

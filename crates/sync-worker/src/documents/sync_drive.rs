@@ -15,6 +15,7 @@ use super::Documents;
 use super::project::{Options, project};
 use super::report::{Report, RunRow};
 use super::round::{self, RoundOptions};
+use super::silence;
 use crate::connector::Caller;
 use crate::steps::Steps;
 
@@ -78,6 +79,9 @@ impl SyncDriveHandler {
         let aos = store::aos::record_drive_sync(&mut tx, drive.company, &drive.drive_id, None).await?;
         report.total_aos = i32::try_from(aos).unwrap_or(i32::MAX);
         row.succeed(&mut tx, &job, report).await?;
+        if self.0.config.realtime {
+            silence::judge(&mut tx, drive, payload.trigger, report).await?;
+        }
         job.commit_done(tx, &report.to_json()).await
     }
 

@@ -10,7 +10,7 @@ use testkit::e2e::sql::quote;
 use testkit::e2e::{Platform, Tenant};
 
 /// Longest wait for anything that a working platform does at once.
-pub const SOON: Duration = Duration::from_mins(1);
+pub const SOON: Duration = Duration::from_mins(2);
 /// Longest wait where faults cost retries.
 pub const LATER: Duration = Duration::from_mins(3);
 

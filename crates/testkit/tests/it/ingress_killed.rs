@@ -18,7 +18,7 @@ use testkit::{TestDb, eventually, fresh_database};
 
 use crate::ingress_door::files;
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_mins(1);
 const ROUNDS: usize = 4;
 const CONNECTIONS: usize = 8;
 

@@ -6,6 +6,7 @@
 
 mod connector;
 mod feed;
+mod silence;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -132,14 +133,11 @@ impl<'a> World<'a> {
     }
 
     async fn sync(&self, mode: SyncMode) -> Result<()> {
-        let payload = SyncDrive {
-            drive_id: self.drive.clone(),
-            mode,
-            trigger: Trigger::Manual,
-            dry_run: false,
-            approved_removals: None,
-        };
-        self.enqueue(NewJob::new(self.company, &payload, "oracle")?).await
+        self.enqueue(NewJob::new(self.company, &self.run_of(mode, Trigger::Manual), "oracle")?).await
+    }
+
+    fn run_of(&self, mode: SyncMode, trigger: Trigger) -> SyncDrive {
+        SyncDrive { drive_id: self.drive.clone(), mode, trigger, dry_run: false, approved_removals: None }
     }
 
     /// One AO by its own folders, where one is known.
