@@ -347,7 +347,7 @@ pub async fn remove(tx: &mut Tx, company: CompanyId, ids: &[Uuid]) -> Result<u64
         .map(|done| done.rows_affected())
 }
 
-/// Queues events that the provider has to be told of, unless they are queued.
+/// Queues events that the provider has to be told of, unless they are queued; one that was parked goes on.
 ///
 /// # Errors
 /// As every statement.
@@ -357,7 +357,9 @@ pub async fn queue(tx: &mut Tx, company: CompanyId, connection: Uuid, ids: &[Uui
          SELECT company_id, id, CASE WHEN deleted_at IS NOT NULL THEN 'delete'
              WHEN google_event_id IS NULL THEN 'create' ELSE 'update' END, $2, app_version
          FROM events WHERE company_id = $1 AND id = ANY ($3)
-         ON CONFLICT (event_id) WHERE status IN ('pending', 'parked') DO NOTHING",
+         ON CONFLICT (event_id) WHERE status IN ('pending', 'parked') DO UPDATE
+             SET status = 'pending', run_at = clock_timestamp(), updated_at = clock_timestamp()
+             WHERE google_calendar_sync_queue.status = 'parked'",
         company.uuid(),
         connection,
         ids,

@@ -62,7 +62,8 @@ pub struct Conclusion {
 }
 
 /// How long to wait before an event that was not found is looked for again, by count of misses.
-const MISSING_WAIT: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+const MISSING_WAIT: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), LAST_WAIT];
+const LAST_WAIT: Duration = Duration::from_secs(30);
 /// The least wait after a refusal that goes away by itself; callers add growth and jitter.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -280,13 +281,15 @@ fn missing(row: &mut Row, call: &Call, setting: &Setting<'_>) -> Conclusion {
         return if link.missing < super::MAX_MISSING { plain(Next::Pull) } else { no_occurrence(row) };
     }
     let wait = MISSING_WAIT.get(link.missing as usize - 1).copied();
+    let lives = row.local != Side::Gone;
     match (&link.base, wait) {
-        (None, Some(after)) => {
+        // Never seen there: made again as long as the application has it, however often an insert was in vain.
+        (None, wait) if wait.is_some() || lives => {
             link.look = false;
-            if link.missing >= super::MAX_MISSING || row.local != Side::Gone {
+            if link.missing >= super::MAX_MISSING || lives {
                 link.sent = None;
             }
-            plain(Next::Retry { after })
+            plain(Next::Retry { after: wait.unwrap_or(LAST_WAIT) })
         }
         (Some(_), Some(after)) if link.missing < super::MAX_MISSING => plain(Next::Retry { after }),
         _ => {

@@ -1,6 +1,6 @@
 //! An event that the provider told of, against the row.
 
-use super::row::{Base, Direction, Link, Place, Row, Setting};
+use super::row::{Base, Cause, Direction, Link, Place, Row, Setting};
 use crate::calendar::event::{Event, Field, Original, Side};
 use crate::calendar::google::Incoming;
 use crate::calendar::merge::{Compare, Loser, Owner, copy, given_up, merge};
@@ -119,9 +119,17 @@ pub(super) fn take(row: &mut Row, incoming: &Incoming, setting: &Setting<'_>, an
         if row.place.is_some() && incoming.side != Side::Gone {
             link.attempts = 0;
         }
+        // What was refused may be possible now: an occurrence that its series has again, say.
+        if !answered
+            && incoming.side != Side::Gone
+            && matches!(link.parked, Some((Cause::Refused { .. } | Cause::Forbidden { .. }, _)))
+        {
+            link.parked = None;
+        }
     }
+    let parked = link.parked.as_ref().is_some_and(|(_, revision)| *revision >= row.revision);
     row.link = Some(link);
-    pulled.push = row.dirty();
+    pulled.push = row.dirty() && !parked;
     let is_series_now = incoming.side.event().is_some_and(Event::recurs);
     pulled.cascade = if was_master && ended(row) {
         Some(Cascade::All)
