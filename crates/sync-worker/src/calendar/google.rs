@@ -9,7 +9,6 @@ use domain::calendar::cursor::{Listed, Request};
 use domain::calendar::engine::{Answer, Call, Updates};
 use domain::calendar::quota::Problem;
 use job_runtime::{JobContext, JobError};
-use serde_json::Value;
 use tonic::{Response, Status};
 use uuid::Uuid;
 
