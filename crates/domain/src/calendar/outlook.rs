@@ -7,6 +7,7 @@
 //! ([`super::identity::instance_id`]), since Outlook gives an occurrence an id of which the application cannot know
 //! the place. Outlook's own id of it stays in the raw JSON.
 
+mod body;
 mod pattern;
 mod read;
 mod series;

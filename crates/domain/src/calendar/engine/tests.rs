@@ -3,6 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+mod outlook;
+
 use super::*;
 use crate::calendar::dialect::Dialect;
 use crate::calendar::event::{Event, Field, Reminders, Side, Status};

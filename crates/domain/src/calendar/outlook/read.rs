@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDateTime, NaiveTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{pattern, zones};
+use super::{body, pattern, zones};
 use crate::calendar::event::{Event, Moment, Occurrence, Original, Reminders, Side, Status, When, Zone};
 use crate::calendar::google::{Incoming, Unreadable};
 use crate::calendar::identity::instance_id;
@@ -88,7 +88,7 @@ fn event(raw: &Value) -> Event {
     let rule = when.as_ref().and_then(|when| pattern::line(&raw["recurrence"], when));
     Event {
         title: text(raw, "subject"),
-        description: description(&raw["body"]),
+        description: body::description(&raw["body"]),
         location: text(&raw["location"], "displayName"),
         status: if raw["showAs"] == "tentative" { Status::Tentative } else { Status::Confirmed },
         visibility: match raw["sensitivity"].as_str() {
@@ -105,24 +105,6 @@ fn event(raw: &Value) -> Event {
         event_type: None,
         when,
     }
-}
-
-/// What stands in the body of a page of HTML; without markup, it is text.
-fn description(body: &Value) -> Option<String> {
-    let content = text(body, "content")?;
-    if !body["contentType"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("html")) {
-        return Some(content.trim_end().to_owned()).filter(|text| !text.is_empty());
-    }
-    let lower = content.to_ascii_lowercase();
-    let begin = lower.find("<body").and_then(|at| Some(at + lower[at..].find('>')? + 1)).unwrap_or(0);
-    let end = lower.rfind("</body>").filter(|end| *end >= begin).unwrap_or(content.len());
-    let inner = content[begin..end].trim();
-    let plain = if inner.contains('<') || inner.contains('&') {
-        inner.to_owned()
-    } else {
-        inner.replace("\r\n", "\n")
-    };
-    Some(plain).filter(|text| !text.is_empty())
 }
 
 fn attendees(raw: &Value) -> BTreeMap<String, Map<String, Value>> {

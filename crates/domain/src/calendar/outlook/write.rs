@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Refusal, pattern};
+use super::{Refusal, body, pattern};
 use crate::calendar::event::{Event, Field, Reminders, Status, When, Zone};
 
 /// The body of a create; the same `transactionId` makes one event only.
@@ -91,17 +91,13 @@ fn expressible(event: &Event, before: Option<&Event>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn set(body: &mut Map<String, Value>, event: &Event, field: Field, raw: &Value) {
+fn set(made: &mut Map<String, Value>, event: &Event, field: Field, raw: &Value) {
     let mut put = |key: &str, value: Value| {
-        body.insert(key.to_owned(), value);
+        made.insert(key.to_owned(), value);
     };
     match field {
         Field::Title => put("subject", json!(event.title.as_deref().unwrap_or_default())),
-        Field::Description => {
-            let content = event.description.as_deref().unwrap_or_default();
-            let kind = if content.contains('<') || content.contains('&') { "html" } else { "text" };
-            put("body", json!({ "contentType": kind, "content": content }));
-        }
+        Field::Description => put("body", body::body(event.description.as_deref())),
         Field::Location => {
             put("location", json!({ "displayName": event.location.as_deref().unwrap_or_default() }));
         }
