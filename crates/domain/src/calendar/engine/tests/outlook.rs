@@ -89,7 +89,10 @@ fn what_it_has_no_words_for_waits_for_an_edit() {
     let hourly = Event { recurrence: ["RRULE:FREQ=HOURLY".to_owned()].into(), ..event("t") };
     let mut row = Row::new("e", hourly, at(0));
     let plan = push(&mut row, None, &outlook());
-    assert!(matches!(&plan, Plan::Park(Cause::Refused { message }) if message.contains("HOURLY")), "{plan:?}");
+    assert!(
+        matches!(&plan, Plan::Park(Cause::Refused { message }) if message.contains("HOURLY")),
+        "{plan:?}"
+    );
     assert_eq!(push(&mut row, None, &outlook()), Plan::Nothing(Why::Parked));
     edit(&mut row, event("t"), 20);
     inserted(&mut row);
@@ -101,7 +104,10 @@ fn a_cancelled_occurrence_stays_cancelled() {
         "originalStart": "2026-05-05T07:00:00Z"});
     let incoming = read(place).expect("read");
     let mut row = adopt("o", &incoming, &outlook()).expect("kept");
-    assert_eq!(row.place.as_ref().map(|place| place.original), Some(Original::At("2026-05-05T07:00:00Z".parse().expect("instant"))));
+    assert_eq!(
+        row.place.as_ref().map(|place| place.original),
+        Some(Original::At("2026-05-05T07:00:00Z".parse().expect("instant")))
+    );
     edit(&mut row, event("back"), 20);
     assert!(matches!(push(&mut row, None, &outlook()), Plan::Park(Cause::Refused { .. })));
 }
