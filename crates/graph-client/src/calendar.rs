@@ -81,15 +81,14 @@ impl GraphClient {
         (from, to): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<ChangePage<Value>, GraphError> {
         let operation = DELTA.operation;
-        let url = match link {
-            Some(link) => self.link(operation, link)?,
-            None => {
-                let mut url =
-                    self.url(operation, &format!("/users/{}/calendarView/delta", encode_segment(user)))?;
-                let window = format!("startDateTime={}&endDateTime={}", written(from), written(to));
-                url.set_query(Some(&window));
-                url
-            }
+        let url = if let Some(link) = link {
+            self.link(operation, link)?
+        } else {
+            let mut url =
+                self.url(operation, &format!("/users/{}/calendarView/delta", encode_segment(user)))?;
+            let window = format!("startDateTime={}&endDateTime={}", written(from), written(to));
+            url.set_query(Some(&window));
+            url
         };
         let decode = |body: &[u8]| listed(body, event);
         self.fetch(&DELTA, paged(Request::get(url), PAGE), link.is_some(), decode).await?.changes(operation)

@@ -56,7 +56,7 @@ impl Token {
         serde_json::from_str(text).ok()
     }
 
-    fn write(link: String, window: &Window) -> String {
+    fn write(link: &str, window: &Window) -> String {
         json!({ "link": link, "window": window }).to_string()
     }
 }
@@ -68,13 +68,15 @@ fn answer<T>(result: Result<Response<T>, Status>) -> Outcome<T> {
     result.map(Response::into_inner).map_err(|status| ProviderError(Box::new(from_status(&status))))
 }
 
-fn context(job: &JobContext) -> Option<pb::CallContext> {
-    Some(pb::CallContext {
+/// What every call says about its job; someone waits for those of a push.
+fn context(job: &JobContext, interactive: bool) -> pb::CallContext {
+    pb::CallContext {
+        interactive,
         company_id: job.company().to_string(),
         job_id: job.job().to_string(),
         bypass_cache: true,
         ..pb::CallContext::default()
-    })
+    }
 }
 
 /// The JSON of an event; `None` for what is none.
@@ -110,7 +112,7 @@ impl Outlook {
             None => (String::new(), Window::around(SystemClock.now())),
         };
         let asked = pb::CalendarDeltaRequest {
-            context: context(job),
+            context: Some(context(job, false)),
             user_id: work.calendar.id.clone(),
             link,
             from_us: window.from.timestamp_micros(),
@@ -129,10 +131,10 @@ impl Outlook {
         };
         let listed = match reply.next {
             Some(pb::calendar_delta_reply::Next::NextLink(link)) => {
-                Listed::Page { next_page: Some(Token::write(link, &window)), next_token: None }
+                Listed::Page { next_page: Some(Token::write(&link, &window)), next_token: None }
             }
             Some(pb::calendar_delta_reply::Next::DeltaLink(link)) => {
-                Listed::Page { next_page: None, next_token: Some(Token::write(link, &window)) }
+                Listed::Page { next_page: None, next_token: Some(Token::write(&link, &window)) }
             }
             None => Listed::Page { next_page: None, next_token: None },
         };
@@ -227,7 +229,7 @@ impl Outlook {
             page.events.iter().filter_map(|raw| raw["id"].as_str().map(str::to_owned)).collect();
         for stored in unseen {
             let Some(id) = stored.row.link.as_ref().map(|link| &link.id) else { continue };
-            if listed.contains(id) || !work.may_be_missing(stored, page.window.as_ref()) {
+            if listed.contains(id) || !may_be_missing(stored, page.window.as_ref()) {
                 continue;
             }
             match self.event(job, work, id, stored.row.is_master()).await? {
@@ -244,7 +246,7 @@ impl Outlook {
 
     async fn event(&self, job: &JobContext, work: &Work, id: &str, series: bool) -> Outcome<Option<Value>> {
         let asked = pb::GetOutlookEventRequest {
-            context: context(job),
+            context: Some(context(job, false)),
             user_id: work.calendar.id.clone(),
             event_id: id.to_owned(),
             transaction_id: String::new(),
@@ -256,7 +258,7 @@ impl Outlook {
 
     async fn made_by(&self, job: &JobContext, work: &Work, transaction: &str) -> Outcome<Option<Value>> {
         let asked = pb::GetOutlookEventRequest {
-            context: context(job),
+            context: Some(context(job, false)),
             user_id: work.calendar.id.clone(),
             transaction_id: transaction.to_owned(),
             ..pb::GetOutlookEventRequest::default()
@@ -284,7 +286,7 @@ impl Outlook {
             Original::On(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
         };
         let asked = pb::ListInstancesRequest {
-            context: context(job),
+            context: Some(context(job, false)),
             user_id: work.calendar.id.clone(),
             series_master_id: master.to_owned(),
             from_us: (at - MARGIN).timestamp_micros(),
@@ -341,7 +343,7 @@ impl Outlook {
             }
             Call::Insert { id, body, .. } => {
                 let asked = pb::CreateOutlookEventRequest {
-                    context: context(job),
+                    context: Some(context(job, true)),
                     user_id,
                     transaction_id: id.clone(),
                     json: body.to_string().into_bytes(),
@@ -353,7 +355,7 @@ impl Outlook {
                     return Ok(Told::plain(Answer::Refused(Problem::NotFound)));
                 };
                 let asked = pb::UpdateOutlookEventRequest {
-                    context: context(job),
+                    context: Some(context(job, true)),
                     user_id,
                     event_id,
                     json: body.to_string().into_bytes(),
@@ -365,12 +367,14 @@ impl Outlook {
                 let gone = || Ok(Told::plain(Answer::Refused(Problem::Deleted)));
                 let Some(event_id) = self.own_id(job, work, id).await? else { return gone() };
                 let if_match = etag.clone().unwrap_or_default();
-                let asked =
-                    pb::DeleteOutlookEventRequest { context: context(job), user_id, event_id, if_match };
-                return match answer(client.delete_outlook_event(asked).await)?.existed {
-                    true => Ok(Told::plain(Answer::Empty)),
-                    false => gone(),
+                let asked = pb::DeleteOutlookEventRequest {
+                    context: Some(context(job, true)),
+                    user_id,
+                    event_id,
+                    if_match,
                 };
+                let existed = answer(client.delete_outlook_event(asked).await)?.existed;
+                return if existed { Ok(Told::plain(Answer::Empty)) } else { gone() };
             }
         };
         // It answered, and nobody can tell what: as good as no answer.
@@ -399,16 +403,16 @@ impl Work {
             _ => None,
         }
     }
+}
 
-    /// Whether a row that a complete enumeration did not show can be gone: everything could be seen, or its time is
-    /// inside of the window. Exceptions go with their series.
-    pub(super) fn may_be_missing(&self, stored: &Stored, window: Option<&Window>) -> bool {
-        let Some(window) = window else { return true };
-        if stored.row.place.is_some() {
-            return false;
-        }
-        let known = stored.row.link.as_ref().and_then(Link::side).and_then(Side::event);
-        let when = known.and_then(|event| event.when.as_ref());
-        stored.row.is_master() || when.is_none_or(|when| window.holds(when))
+/// Whether a row that a complete enumeration did not show can be gone: everything could be seen, or its time is
+/// inside of the window. Exceptions go with their series.
+pub(super) fn may_be_missing(stored: &Stored, window: Option<&Window>) -> bool {
+    let Some(window) = window else { return true };
+    if stored.row.place.is_some() {
+        return false;
     }
+    let known = stored.row.link.as_ref().and_then(Link::side).and_then(Side::event);
+    let when = known.and_then(|event| event.when.as_ref());
+    stored.row.is_master() || when.is_none_or(|when| window.holds(when))
 }

@@ -20,6 +20,7 @@ use store::parked::{self, NewParked};
 use store::quarantine::{self, NewQuarantine};
 use uuid::Uuid;
 
+use super::outlook::may_be_missing;
 use super::page::{Counts, Page};
 use super::provider::is_stale;
 use super::told::EventPage;
@@ -249,7 +250,7 @@ async fn swept(
         rows::unseen(tx, work.calendar.connection, i64::try_from(generation).unwrap_or(i64::MAX)).await?;
     let set = work.setting(cursor.generation, cursor.bootstrapped, now);
     let mut ended: Vec<(Stored, domain::calendar::engine::Pulled)> = Vec::new();
-    for mut stored in unseen.into_iter().filter(|stored| work.may_be_missing(stored, window)) {
+    for mut stored in unseen.into_iter().filter(|stored| may_be_missing(stored, window)) {
         if let Some(pulled) = sweep(&mut stored.row, generation, &set) {
             ended.push((stored, pulled));
         }

@@ -162,6 +162,10 @@ impl Event {
             let kind = if self.recurs() { "seriesMaster" } else { "singleInstance" };
             self.shown.insert("type".into(), json!(kind));
         }
+        if self.shown["isOnlineMeeting"] == true && self.shown["onlineMeeting"].is_null() {
+            let url = format!("https://teams.microsoft.com/l/meetup-join/{seq:x}");
+            self.shown.insert("onlineMeeting".into(), json!({"joinUrl": url}));
+        }
         if self.recurs() {
             super::recurrence::days(&self.shown["recurrence"], self.wall.date(), self.wall.date())?;
         }
@@ -263,6 +267,8 @@ fn create(office: &mut Office, user: &str, call: &Call, now: i64) -> Result<Repl
         "type": "singleInstance",
         "seriesMasterId": null,
         "recurrence": null,
+        "isOnlineMeeting": false,
+        "onlineMeeting": null,
         "isCancelled": false,
         "isOrganizer": true,
         "isAllDay": false,
@@ -312,7 +318,7 @@ fn one(office: &mut Office, user: &str, id: &str, call: &Call, now: i64) -> Resu
     }
     let topic = Topic::Event { user: user.to_owned(), id: id.to_owned() };
     match call.method {
-        Method::GET => Ok(Reply::json(200, &Value::Object(read(event, call)))),
+        Method::GET => Ok(Reply::json(200, &Value::Object(read(&event, call)))),
         Method::PATCH => {
             let calendar = &mut office.user_mut(user)?.calendar;
             if event.shown["type"] == "occurrence" {
@@ -334,7 +340,7 @@ fn one(office: &mut Office, user: &str, id: &str, call: &Call, now: i64) -> Resu
 }
 
 /// An event as `$select` and `$expand` ask for it; the lists of a series come only when they are named.
-fn read(event: Event, call: &Call) -> Map<String, Value> {
+fn read(event: &Event, call: &Call) -> Map<String, Value> {
     let select = view::selected(call.query("$select").as_deref());
     let wants = |name: &str| select.as_ref().is_some_and(|names| names.contains(name));
     let expands = call.query("$expand").is_some_and(|list| list.contains("exceptionOccurrences"));

@@ -56,6 +56,21 @@ async fn a_calendar_that_is_read_again_is_as_before() -> Result<()> {
     let differs: Vec<_> = before.iter().zip(&after).filter(|(old, new)| old != new).take(3).collect();
     ensure!(after.len() == before.len() && differs.is_empty(), "{} rows, {differs:?}", after.len());
 
+    // The window is about to end: a new one is enumerated, and nothing is taken for deleted.
+    let generation = "SELECT generation FROM google_calendar_connections";
+    let walked = outlook.number(generation).await?;
+    let ending = format!(
+        "UPDATE google_calendar_connections
+         SET sync_token = jsonb_set(sync_token::jsonb, '{{window,to}}', '\"{}T00:00:00Z\"')::text",
+        day(360)
+    );
+    outlook.platform.sql.run(&ending).await?;
+    api.post("/api/sync/delta", &of).await?;
+    outlook.quiet().await?;
+    ensure!(outlook.number(generation).await? == walked + 1, "the window did not move");
+    let after = rows(&outlook).await?;
+    ensure!(after == before, "the window took something with it: {after:?}");
+
     // The delta link is void, one event is gone and one is new: the enumeration alone finds it.
     outlook.platform.control.post("/microsoft/events/void-tokens", &json!({"user": BEN})).await?;
     outlook.remove(&text(&outlook.find("theirs 07").await?["id"])?).await?;

@@ -105,3 +105,35 @@ async fn a_lost_answer_doubles_nothing_and_what_cannot_be_said_waits() -> Result
         .await?;
     outlook.close().await
 }
+
+#[tokio::test]
+async fn killed_processes_double_nothing_and_lose_nothing() -> Result<()> {
+    let mut outlook = Outlook::connect().await?;
+    let company = outlook.tenant.company;
+    let insert = format!(
+        "INSERT INTO events (company_id, title, start_at, end_at, time_zone)
+         SELECT '{company}', 'event ' || lpad(n::text, 3, '0'), '{0}T09:00:00Z'::timestamptz + n * interval '1 hour',
+             '{0}T10:00:00Z'::timestamptz + n * interval '1 hour', 'Europe/Paris'
+         FROM generate_series(1, 60) n",
+        day(30)
+    );
+    outlook.platform.sql.run(&insert).await?;
+    for process in ["sync-worker-1", "graph-connector", "scheduler", "sync-worker-1"] {
+        chassis::time::pause(std::time::Duration::from_millis(300)).await;
+        outlook.platform.crash(process).await?;
+    }
+    outlook.platform.revive().await?;
+    let expected: Vec<String> = (1..=60).map(|n| format!("event {n:03}")).collect();
+    outlook
+        .until("sixty events are at Outlook, once each", async || {
+            let mut there: Vec<String> =
+                outlook.listed().await?.iter().map(|event| text(&event["subject"])).collect::<Result<_>>()?;
+            there.sort();
+            Ok(there == expected && outlook.told().await?)
+        })
+        .await?;
+    outlook.quiet().await?;
+    ensure!(outlook.rows("true").await?.len() == 60, "rows were doubled or lost");
+    ensure!(outlook.number("SELECT count(*) FROM sync_conflicts").await? == 0, "nobody edited anything");
+    outlook.close().await
+}
