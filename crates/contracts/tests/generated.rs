@@ -10,6 +10,7 @@ fn root() -> PathBuf {
 fn generated_code_matches_the_proto_files() {
     let proto = root().join("proto");
     let files = [
+        "syncline/graph/v1/calendar.proto",
         "syncline/graph/v1/graph.proto",
         "syncline/graph/v1/mail.proto",
         "syncline/graph/v1/subscriptions.proto",

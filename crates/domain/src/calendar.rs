@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`event`] | the canonical event, its fields and its hash |
 //! | [`google`] | Google's JSON to the canonical event and back |
+//! | [`outlook`] | Outlook's JSON to the canonical event and back |
+//! | [`dialect`] | which of the two a calendar speaks |
 //! | [`merge`] | three-way merge per field, with what lost |
 //! | [`identity`] | ids minted before the call, the stamp, ids of occurrences |
 //! | [`cursor`] | a round of synchronisation: pages, tokens, generations, sweep |
@@ -62,11 +64,13 @@
 
 pub mod channel;
 pub mod cursor;
+pub mod dialect;
 pub mod engine;
 pub mod event;
 pub mod google;
 pub mod identity;
 pub mod merge;
+pub mod outlook;
 pub mod quota;
 pub mod recurrence;
 pub mod series;

@@ -4,6 +4,7 @@
 //! provider are opaque, but a bearer token only ever goes to the configured host.
 
 mod batch;
+mod calendar;
 mod client;
 mod drives;
 mod error;

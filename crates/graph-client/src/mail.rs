@@ -28,7 +28,7 @@ pub(crate) fn immutable(request: Request) -> Request {
 }
 
 /// [`immutable`], with at most `size` items a page.
-fn paged(request: Request, size: u32) -> Request {
+pub(crate) fn paged(request: Request, size: u32) -> Request {
     let both = HeaderValue::from_str(&format!("{IMMUTABLE_IDS}, odata.maxpagesize={size}"));
     request.header(PREFER, both.unwrap_or(HeaderValue::from_static(IMMUTABLE_IDS)))
 }

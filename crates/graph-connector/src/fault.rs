@@ -54,6 +54,7 @@ fn fault(error: &GraphError) -> ProviderFault {
         GraphErrorKind::Locked => FaultKind::Locked,
         GraphErrorKind::Credential | GraphErrorKind::NotConfigured { .. } => FaultKind::Credential,
         GraphErrorKind::TryLater => FaultKind::TryLater,
+        GraphErrorKind::Refused if error.status == Some(412) => FaultKind::Precondition,
         GraphErrorKind::Refused => FaultKind::Refused,
         GraphErrorKind::Ambiguous => FaultKind::Ambiguous,
         _ => FaultKind::Unavailable,

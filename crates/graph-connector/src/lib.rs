@@ -6,6 +6,7 @@
 mod assembly;
 mod attach;
 mod cached;
+mod calendar;
 mod clients;
 mod config;
 mod convert;
@@ -29,6 +30,7 @@ mod watched;
 use std::sync::Arc;
 
 use chassis::service::{BoxError, Service};
+use contracts::graph::v1::graph_calendar_server::GraphCalendarServer;
 use contracts::graph::v1::graph_connector_server::GraphConnectorServer;
 use contracts::graph::v1::graph_mail_server::GraphMailServer;
 use contracts::graph::v1::graph_subscriptions_server::GraphSubscriptionsServer;
@@ -79,6 +81,7 @@ pub fn routes(connector: &Arc<Connector>) -> Routes {
     let own = || Arc::clone(connector);
     Routes::new(GraphConnectorServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
         .add_service(GraphMailServer::from_arc(own()).max_decoding_message_size(MAX_MAIL_REQUEST))
+        .add_service(GraphCalendarServer::from_arc(own()).max_decoding_message_size(MAX_MAIL_REQUEST))
         .add_service(GraphTeamsServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
         .add_service(GraphSubscriptionsServer::from_arc(own()).max_decoding_message_size(MAX_REQUEST))
 }

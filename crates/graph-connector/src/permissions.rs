@@ -19,6 +19,8 @@ pub(crate) const MAIL_WRITE: &str = "Mail.ReadWrite";
 pub(crate) const MAIL_SEND: &str = "Mail.Send";
 /// Reading calendars of Outlook.
 pub(crate) const CALENDARS_READ: &str = "Calendars.Read";
+/// Writing calendars of Outlook.
+pub(crate) const CALENDARS_WRITE: &str = "Calendars.ReadWrite";
 /// The list of teams.
 pub(crate) const TEAMS_READ: &str = "Team.ReadBasic.All";
 /// The list of channels.
@@ -32,7 +34,7 @@ pub(crate) const CHATS_READ: &str = "Chat.Read.All";
 fn narrower(permission: &str) -> &'static str {
     match permission {
         FILES_READ | FILES_READ_WRITE => ", or Sites.Selected with a grant on the site",
-        MAIL_READ | MAIL_WRITE | MAIL_SEND | CALENDARS_READ => {
+        MAIL_READ | MAIL_WRITE | MAIL_SEND | CALENDARS_READ | CALENDARS_WRITE => {
             ", or a role of Exchange's RBAC for Applications that covers the mailbox"
         }
         CHANNELS_READ | CHANNEL_MESSAGES_READ | CHATS_READ => {

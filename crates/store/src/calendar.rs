@@ -9,6 +9,7 @@ pub mod connections;
 pub mod consents;
 mod content;
 pub mod grants;
+pub mod outlook;
 pub mod queue;
 pub mod rows;
 pub mod webhooks;

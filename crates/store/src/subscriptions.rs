@@ -321,7 +321,7 @@ pub async fn mark_removed(
 }
 
 /// What is synchronised and has no subscription that lasts for `hours`, or one that is due for renewal: (resource type,
-/// resource id) of enabled drives, mailboxes, channels and chats.
+/// resource id) of enabled drives, mailboxes, channels, chats and Outlook calendars.
 ///
 /// # Errors
 /// As every statement.
@@ -333,6 +333,8 @@ pub async fn to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec
              UNION ALL SELECT 'channel', team_id || '/' || channel_id FROM teams_channels
                  WHERE company_id = $1 AND enabled
              UNION ALL SELECT 'chat', chat_id FROM teams_chats WHERE company_id = $1 AND enabled
+             UNION ALL SELECT 'events', calendar_id FROM google_calendar_connections
+                 WHERE company_id = $1 AND provider = 'microsoft' AND enabled AND state = 'active'
          ) r WHERE NOT EXISTS (
              SELECT FROM microsoft_subscriptions s
              WHERE s.company_id = $1 AND s.resource_type = r.kind AND s.resource_id = r.id AND s.state = 'active'

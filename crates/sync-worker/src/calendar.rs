@@ -1,14 +1,18 @@
-//! Calendars: what Google changed comes into `events`, what the application changed goes to Google. All decisions are
+//! Calendars: what Google or Outlook changed comes into `events`, what the application changed goes there. All decisions are
 //! `domain::calendar`'s; here they are carried out, each in a transaction that checks the job's fence.
 
 mod ends;
 mod google;
+mod outlook;
 mod page;
+mod provider;
 mod pull;
 mod push;
+mod told;
 mod watch;
 
 use chrono::{DateTime, Utc};
+use domain::calendar::dialect::Dialect;
 use domain::calendar::engine::{Direction, Setting};
 use domain::calendar::merge::{Loser, Owner, Policy};
 use domain::drive::MassChange;
@@ -21,12 +25,11 @@ use store::calendar::rows::{Calendar, Stored};
 use uuid::Uuid;
 
 pub use google::{Google, GoogleError};
+pub use outlook::Outlook;
+pub use provider::Providers;
 pub use pull::PullHandler;
 pub use push::PushHandler;
 pub use watch::WatchHandler;
-
-/// Name of the source in metrics, quarantine and parked runs.
-const SOURCE: &str = "google_calendar";
 
 /// A calendar at work.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ struct Work {
     calendar: Calendar,
     company: CompanyId,
     tenant: String,
+    /// Whose calendar it is.
+    dialect: Dialect,
     direction: Direction,
     policy: Policy,
     /// What the company lets a run end without asking.
@@ -53,20 +58,51 @@ async fn load(job: &JobContext, connection: Uuid) -> Result<Option<Work>, JobErr
         "from_google" => Direction::FromGoogle,
         _ => Direction::Both,
     };
-    let calendar = Calendar { connection, id: found.calendar_id, user_id: found.user_id };
+    let (dialect, source) = match found.provider.as_str() {
+        store::calendar::outlook::PROVIDER => (Dialect::Outlook, store::calendar::outlook::PROVIDER),
+        _ => (Dialect::Google, "google"),
+    };
+    let calendar = Calendar { connection, id: found.calendar_id, user_id: found.user_id, source };
     let policy = policy_of(&settings.conflict_policy);
     let limits = MassChange {
         max_share: f64::from(settings.mass_change_share),
         min_count: u64::try_from(settings.mass_change_minimum).unwrap_or(0),
     };
-    Ok(Some(Work { calendar, company, tenant: company.to_string(), direction, policy, limits }))
+    Ok(Some(Work { calendar, company, tenant: company.to_string(), dialect, direction, policy, limits }))
 }
 
 impl Work {
+    /// Name of the source in metrics, quarantine and parked runs.
+    const fn source(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Google => "google_calendar",
+            Dialect::Outlook => "outlook_calendar",
+        }
+    }
+
+    /// Counts events that came from the provider.
+    fn count_in(&self, operation: &'static str, number: u64) {
+        let direction = match self.dialect {
+            Dialect::Google => "from_google",
+            Dialect::Outlook => "from_outlook",
+        };
+        count(direction, operation, number);
+    }
+
+    /// Counts a write that took effect at the provider.
+    fn count_out(&self, operation: &'static str) {
+        let direction = match self.dialect {
+            Dialect::Google => "to_google",
+            Dialect::Outlook => "to_outlook",
+        };
+        count(direction, operation, 1);
+    }
+
     fn setting(&self, generation: u64, bootstrapped: bool, now: DateTime<Utc>) -> Setting<'_> {
         Setting {
             tenant: &self.tenant,
             calendar: &self.calendar.id,
+            dialect: self.dialect,
             direction: self.direction,
             policy: self.policy,
             generation,

@@ -11,8 +11,8 @@ use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::jobs::{NewJob, enqueue_many};
 
-pub(crate) use calendars::renewals;
 pub use calendars::{PushCalendarsHandler, SweepCalendarsHandler};
+pub(crate) use calendars::{pull_job, renewals};
 pub use retry::RetryHandler;
 
 /// Runs [`SweepDrives`]: a delta run for every enabled drive, and its subscription.

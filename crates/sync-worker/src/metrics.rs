@@ -32,7 +32,7 @@ pub const METRICS: [Metric; 10] = [
         name: "calendar_events_synced_total",
         kind: Kind::Counter,
         unit: Unit::Count,
-        help: "Events written, by direction (from_google, to_google) and operation (added, updated, deleted).",
+        help: "Events written, by direction (from_google, to_google, from_outlook, to_outlook) and operation (added, updated, deleted).",
     },
     Metric {
         name: "messages_synced_total",

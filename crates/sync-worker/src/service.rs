@@ -7,7 +7,7 @@ use chassis::service::Service;
 use job_runtime::{Handlers, Host, Runtime};
 use store::Store;
 
-use crate::calendar::{Google, PullHandler, PushHandler, WatchHandler};
+use crate::calendar::{Google, Outlook, Providers, PullHandler, PushHandler, WatchHandler};
 use crate::config::{CalendarConfig, DocumentsConfig, WorkerConfig};
 use crate::connector::Connector;
 use crate::documents::{Documents, SyncAoHandler, SyncDriveHandler};
@@ -30,10 +30,12 @@ pub fn handlers(
 ) -> Result<Handlers, chassis::grpc::ChannelError> {
     let channel = chassis::grpc::channel(&config.connector_url)?;
     let graph = Graph::new(channel.clone());
+    let outlook = Outlook::new(channel.clone());
     let connector = Connector::new(channel);
     let ensure = EnsureSubscriptionHandler { graph: graph.clone(), realtime: config.realtime };
     let documents = Documents { config: config.clone(), connector };
     let google = Google::new(chassis::grpc::channel(&calendars.connector_url)?);
+    let providers = Providers { google: google.clone(), outlook };
     Ok(Handlers::new()
         .with(SyncDriveHandler(documents.clone()))
         .with(SyncAoHandler(documents))
@@ -44,8 +46,8 @@ pub fn handlers(
         .with(SyncChatHandler(graph.clone()))
         .with(SendMessageHandler(graph))
         .with(SweepMessagesHandler { realtime: config.realtime })
-        .with(PullHandler(google.clone()))
-        .with(PushHandler(google.clone()))
+        .with(PullHandler(providers.clone()))
+        .with(PushHandler(providers))
         .with(WatchHandler { google, realtime: config.realtime })
         .with(SweepHandler)
         .with(SweepCalendarsHandler)

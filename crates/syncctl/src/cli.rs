@@ -211,6 +211,19 @@ pub enum WebhooksCommand {
 /// Commands of `calendar`.
 #[derive(Debug, Subcommand)]
 pub enum CalendarCommand {
+    /// Connect the default calendar of an Outlook mailbox, with the application's permission
+    Connect {
+        /// Address or user id
+        mailbox: String,
+        /// `both`, `to_google` (to the provider) or `from_google` (from the provider)
+        #[arg(long, default_value = "both")]
+        direction: String,
+    },
+    /// Disconnect a calendar; its events stay
+    Disconnect {
+        /// The connection (see `calendar connections`)
+        connection: Uuid,
+    },
     /// List connected calendars with their state
     Connections,
     /// Bring a calendar, or all of them, up to date now, both ways

@@ -43,6 +43,11 @@ impl Rest {
         self.call(Request::get(self.url(path, &[]))).await
     }
 
+    /// DELETE.
+    pub async fn delete(&self, path: &[&str]) -> Result<Value, CliError> {
+        self.call(Request::new(Method::DELETE, self.url(path, &[]))).await
+    }
+
     /// GET with parameters.
     pub async fn query(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, CliError> {
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -75,6 +75,18 @@ pub async fn sync(State(state): State<ApiState>, actor: Actor, call: Call) -> An
     operation.accepted(None, &CalendarSyncing { jobs }).await
 }
 
+/// A run that reads a calendar.
+pub(super) fn pull_job(company: CompanyId, connection: Uuid, full: bool, by: &str) -> store::Result<NewJob> {
+    let pull =
+        PullCalendar { connection_id: connection, trigger: Trigger::Manual, full, approved_removals: None };
+    // A waiting pull from the cursor does not do what a full one is asked for.
+    let purpose = if full { ":full" } else { "" };
+    Ok(NewJob::new(company, &pull, by)?
+        .dedupe(format!("calendar.pull:{connection}{purpose}"))
+        .resource(calendar_resource(connection))
+        .priority(9))
+}
+
 async fn both_ways(
     tx: &mut Tx,
     company: CompanyId,
@@ -82,14 +94,7 @@ async fn both_ways(
     full: bool,
     by: &str,
 ) -> store::Result<CalendarJobs> {
-    let pull =
-        PullCalendar { connection_id: connection, trigger: Trigger::Manual, full, approved_removals: None };
-    // A waiting pull from the cursor does not do what a full one is asked for.
-    let purpose = if full { ":full" } else { "" };
-    let pull = NewJob::new(company, &pull, by)?
-        .dedupe(format!("calendar.pull:{connection}{purpose}"))
-        .resource(calendar_resource(connection))
-        .priority(9);
+    let pull = pull_job(company, connection, full, by)?;
     let push = NewJob::new(company, &PushCalendar { connection_id: connection }, by)?
         .dedupe(format!("calendar.push:{connection}"))
         .resource(calendar_resource(connection))

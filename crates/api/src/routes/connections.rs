@@ -1,5 +1,7 @@
 //! `/api/connections`
 
+mod outlook;
+
 use crate::table::{Table, routes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -32,8 +34,8 @@ pub(super) fn routes<T: Table>() -> T {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConnectionBody {
     id: Uuid,
-    /// `google`
-    provider: &'static str,
+    /// `google` or `microsoft`.
+    provider: String,
     /// The account's address.
     account: String,
     calendar_id: String,
@@ -57,7 +59,7 @@ impl From<Connection> for ConnectionBody {
     fn from(c: Connection) -> Self {
         Self {
             id: c.id,
-            provider: "google",
+            provider: c.provider,
             account: c.account,
             calendar_id: c.calendar_id,
             summary: c.summary,
@@ -93,19 +95,26 @@ pub async fn list(
     Ok(Json(Page::cut(&page, rows, |c| (c.created_at, c.id)).map(ConnectionBody::from)))
 }
 
-/// Another calendar of an account that is connected.
+/// Another calendar of a Google account that is connected, or the calendar of a mailbox of Microsoft.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddConnection {
-    /// A connection of the account.
-    connection_id: Uuid,
+    /// `google` (default) or `microsoft`.
+    provider: Option<String>,
+    /// Google: a connection of the account.
+    connection_id: Option<Uuid>,
+    /// Google: the calendar.
+    #[serde(default)]
     calendar_id: String,
+    /// Microsoft: address or user id; its default calendar is connected, with the application's permission.
+    #[serde(default)]
+    mailbox: String,
     /// `both`, `to_google` or `from_google`; `both` when absent.
     #[serde(default)]
     sync_direction: String,
 }
 
-/// Connects another calendar of an account, without a new consent
+/// Connects another calendar of a Google account, or the calendar of a mailbox of Microsoft, without a new consent
 #[utoipa::path(post, path = "/api/connections", tag = "providers", request_body = AddConnection, responses(
     (status = 201, description = "It is connected", body = ConnectionBody),
     (status = 404, description = "No such connection, or the account has no such calendar",
@@ -118,10 +127,25 @@ pub async fn add(
     actor: Actor,
     Json(body): Json<AddConnection>,
 ) -> Answer<Response> {
+    match body.provider.as_deref() {
+        None | Some("google") => {}
+        Some("microsoft") => {
+            let stored = outlook::add(&state, &claims, &actor, &body.mailbox, &body.sync_direction).await?;
+            return Ok((StatusCode::CREATED, Json(ConnectionBody::from(stored))).into_response());
+        }
+        Some(_) => {
+            let message = "is `google` or `microsoft`";
+            return Err(Problem::unprocessable(vec![FieldError::new("provider", message)]).into());
+        }
+    }
+    let Some(connection_id) = body.connection_id else {
+        let message = "names a connection of the Google account";
+        return Err(Problem::unprocessable(vec![FieldError::new("connection_id", message)]).into());
+    };
     let request = ConnectCalendarRequest {
         context: Some(context(claims.org)),
         user_id: claims.sub.clone(),
-        connection_id: body.connection_id.to_string(),
+        connection_id: connection_id.to_string(),
         calendar_id: body.calendar_id,
         sync_direction: body.sync_direction,
     };
@@ -227,6 +251,17 @@ pub async fn disconnect(
     actor: Actor,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Disconnected>> {
+    if let Some(connection) = outlook::find(&state, &claims, id).await? {
+        let ended = outlook::remove(&state, &claims, &actor, &connection).await?;
+        return Ok(Json(Disconnected {
+            id,
+            state: "revoked",
+            channels_stopped: ended.stopped,
+            channels_orphaned: ended.orphaned,
+            last_calendar: true,
+            grant_revoked: true,
+        }));
+    }
     let request = DisconnectRequest {
         context: Some(context(claims.org)),
         connection_id: id.to_string(),
@@ -295,6 +330,16 @@ pub async fn calendars(
 ) -> Answer<Json<CalendarsBody>> {
     /// 250 a page.
     const PAGES: usize = 40;
+    if let Some(connection) = outlook::find(&state, &claims, id).await? {
+        let own = CalendarBody {
+            id: connection.calendar_id,
+            summary: connection.summary.unwrap_or_default(),
+            time_zone: connection.time_zone.unwrap_or_default(),
+            access_role: connection.access_role.unwrap_or_default(),
+            primary: true,
+        };
+        return Ok(Json(CalendarsBody { items: vec![own], next_cursor: None }));
+    }
     let mut items = Vec::new();
     let mut page_token = String::new();
     for _ in 0..PAGES {

@@ -1377,6 +1377,842 @@ pub mod graph_connector_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CalendarDeltaRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    /// Object id of the mailbox's owner.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// nextLink or deltaLink, verbatim; empty: the first page over the window.
+    #[prost(string, tag = "3")]
+    pub link: ::prost::alloc::string::String,
+    /// Microseconds since the epoch; read on the first page only, since links carry their window.
+    #[prost(int64, tag = "4")]
+    pub from_us: i64,
+    #[prost(int64, tag = "5")]
+    pub to_us: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CalendarDeltaReply {
+    /// JSON of one event each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, repeated, tag = "2")]
+    pub poison: ::prost::alloc::vec::Vec<PoisonItem>,
+    #[prost(oneof = "calendar_delta_reply::Next", tags = "3, 4")]
+    pub next: ::core::option::Option<calendar_delta_reply::Next>,
+}
+/// Nested message and enum types in `CalendarDeltaReply`.
+pub mod calendar_delta_reply {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Next {
+        #[prost(string, tag = "3")]
+        NextLink(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        DeltaLink(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOutlookEventRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Either the id,
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    /// or the transaction_id of the create that made it.
+    #[prost(string, tag = "4")]
+    pub transaction_id: ::prost::alloc::string::String,
+    /// With exceptionOccurrences and cancelledOccurrences of a series; by id only.
+    #[prost(bool, tag = "5")]
+    pub series: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOutlookEventReply {
+    /// Empty: there is none.
+    #[prost(bytes = "vec", tag = "1")]
+    pub event: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInstancesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub series_master_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub from_us: i64,
+    #[prost(int64, tag = "5")]
+    pub to_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInstancesReply {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateOutlookEventRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// 1 to 64 letters, digits, - and _.
+    #[prost(string, tag = "3")]
+    pub transaction_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub json: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateOutlookEventReply {
+    #[prost(bytes = "vec", tag = "1")]
+    pub event: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateOutlookEventRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub json: ::prost::alloc::vec::Vec<u8>,
+    /// Empty: whatever its version.
+    #[prost(string, tag = "5")]
+    pub if_match: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateOutlookEventReply {
+    #[prost(bytes = "vec", tag = "1")]
+    pub event: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteOutlookEventRequest {
+    #[prost(message, optional, tag = "1")]
+    pub context: ::core::option::Option<CallContext>,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub event_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub if_match: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteOutlookEventReply {
+    /// False: it was gone already.
+    #[prost(bool, tag = "1")]
+    pub existed: bool,
+}
+/// Generated client implementations.
+pub mod graph_calendar_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The default calendar of a mailbox. Events are the JSON that Graph sent, whole.
+    #[derive(Debug, Clone)]
+    pub struct GraphCalendarClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> GraphCalendarClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> GraphCalendarClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            GraphCalendarClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// One page of the changes of a window of time.
+        pub async fn calendar_delta(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CalendarDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CalendarDeltaReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/CalendarDelta",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphCalendar", "CalendarDelta"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One event; a missing one is an answer, not a fault.
+        pub async fn get_outlook_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOutlookEventReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/GetOutlookEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphCalendar", "GetOutlookEvent"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Occurrences and exceptions of a series that fall into a window.
+        pub async fn list_instances(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInstancesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInstancesReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/ListInstances",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("syncline.graph.v1.GraphCalendar", "ListInstances"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes an event. The same transaction_id makes one event only. AMBIGUOUS when the answer was lost.
+        pub async fn create_outlook_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateOutlookEventReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/CreateOutlookEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphCalendar",
+                        "CreateOutlookEvent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes an event. PRECONDITION when if_match is not its version any more.
+        pub async fn update_outlook_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOutlookEventReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/UpdateOutlookEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphCalendar",
+                        "UpdateOutlookEvent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes an event; one that is gone is an answer.
+        pub async fn delete_outlook_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteOutlookEventReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/syncline.graph.v1.GraphCalendar/DeleteOutlookEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "syncline.graph.v1.GraphCalendar",
+                        "DeleteOutlookEvent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod graph_calendar_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with GraphCalendarServer.
+    #[async_trait]
+    pub trait GraphCalendar: std::marker::Send + std::marker::Sync + 'static {
+        /// One page of the changes of a window of time.
+        async fn calendar_delta(
+            &self,
+            request: tonic::Request<super::CalendarDeltaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CalendarDeltaReply>,
+            tonic::Status,
+        >;
+        /// One event; a missing one is an answer, not a fault.
+        async fn get_outlook_event(
+            &self,
+            request: tonic::Request<super::GetOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOutlookEventReply>,
+            tonic::Status,
+        >;
+        /// Occurrences and exceptions of a series that fall into a window.
+        async fn list_instances(
+            &self,
+            request: tonic::Request<super::ListInstancesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInstancesReply>,
+            tonic::Status,
+        >;
+        /// Makes an event. The same transaction_id makes one event only. AMBIGUOUS when the answer was lost.
+        async fn create_outlook_event(
+            &self,
+            request: tonic::Request<super::CreateOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateOutlookEventReply>,
+            tonic::Status,
+        >;
+        /// Changes an event. PRECONDITION when if_match is not its version any more.
+        async fn update_outlook_event(
+            &self,
+            request: tonic::Request<super::UpdateOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateOutlookEventReply>,
+            tonic::Status,
+        >;
+        /// Deletes an event; one that is gone is an answer.
+        async fn delete_outlook_event(
+            &self,
+            request: tonic::Request<super::DeleteOutlookEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteOutlookEventReply>,
+            tonic::Status,
+        >;
+    }
+    /// The default calendar of a mailbox. Events are the JSON that Graph sent, whole.
+    #[derive(Debug)]
+    pub struct GraphCalendarServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> GraphCalendarServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GraphCalendarServer<T>
+    where
+        T: GraphCalendar,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/syncline.graph.v1.GraphCalendar/CalendarDelta" => {
+                    #[allow(non_camel_case_types)]
+                    struct CalendarDeltaSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::CalendarDeltaRequest>
+                    for CalendarDeltaSvc<T> {
+                        type Response = super::CalendarDeltaReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CalendarDeltaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::calendar_delta(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CalendarDeltaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphCalendar/GetOutlookEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOutlookEventSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::GetOutlookEventRequest>
+                    for GetOutlookEventSvc<T> {
+                        type Response = super::GetOutlookEventReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetOutlookEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::get_outlook_event(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOutlookEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphCalendar/ListInstances" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInstancesSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::ListInstancesRequest>
+                    for ListInstancesSvc<T> {
+                        type Response = super::ListInstancesReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInstancesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::list_instances(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInstancesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphCalendar/CreateOutlookEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateOutlookEventSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::CreateOutlookEventRequest>
+                    for CreateOutlookEventSvc<T> {
+                        type Response = super::CreateOutlookEventReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateOutlookEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::create_outlook_event(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateOutlookEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphCalendar/UpdateOutlookEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateOutlookEventSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::UpdateOutlookEventRequest>
+                    for UpdateOutlookEventSvc<T> {
+                        type Response = super::UpdateOutlookEventReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateOutlookEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::update_outlook_event(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateOutlookEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/syncline.graph.v1.GraphCalendar/DeleteOutlookEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteOutlookEventSvc<T: GraphCalendar>(pub Arc<T>);
+                    impl<
+                        T: GraphCalendar,
+                    > tonic::server::UnaryService<super::DeleteOutlookEventRequest>
+                    for DeleteOutlookEventSvc<T> {
+                        type Response = super::DeleteOutlookEventReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteOutlookEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GraphCalendar>::delete_outlook_event(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteOutlookEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for GraphCalendarServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "syncline.graph.v1.GraphCalendar";
+    impl<T> tonic::server::NamedService for GraphCalendarServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MailAddress {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,

@@ -74,3 +74,75 @@ async fn events_ring() {
     receiver.end().await;
     stage.emulator.stop().await;
 }
+
+async fn weekly(stage: &Stage) -> Value {
+    let at =
+        |hour: u32| json!({"dateTime": format!("2026-05-04T{hour:02}:00:00"), "timeZone": "Europe/Paris"});
+    let body = json!({"subject": "weekly", "start": at(9), "end": at(10), "recurrence": {
+        "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]},
+        "range": {"type": "numbered", "startDate": "2026-05-04", "numberOfOccurrences": 4}}});
+    stage.send(Method::POST, EVENTS, body.to_string()).await.expect(201).json()
+}
+
+#[tokio::test]
+async fn a_series_has_occurrences_and_exceptions() {
+    let stage = Stage::generated(0).await;
+    let master = weekly(&stage).await;
+    assert_eq!(
+        (&master["type"], &master["start"]["dateTime"]),
+        (&json!("seriesMaster"), &json!("2026-05-04T07:00:00.0000000"))
+    );
+    let (first, link) = stage.round(VIEW).await;
+    let kinds: Vec<&str> = first.iter().filter_map(|one| one["type"].as_str()).collect();
+    assert_eq!(kinds, ["seriesMaster", "occurrence", "occurrence", "occurrence", "occurrence"]);
+    assert!(first[1]["subject"].is_null(), "occurrences are told in part");
+    let at = format!("{EVENTS}/{}", master["id"].as_str().unwrap());
+    let window = "startDateTime=2026-05-11T00:00:00Z&endDateTime=2026-05-19T00:00:00Z";
+    let two = stage.get(&format!("{at}/instances?{window}")).await.expect(200).json();
+    assert_eq!(two["value"].as_array().map(Vec::len), Some(2));
+    let path = |n: usize| format!("{EVENTS}/{}", two["value"][n]["id"].as_str().unwrap());
+    let moved = json!({"subject": "moved", "start": {"dateTime": "2026-05-12T09:00:00", "timeZone": "Europe/Paris"},
+        "end": {"dateTime": "2026-05-12T10:00:00", "timeZone": "Europe/Paris"}});
+    let exception = stage.send(Method::PATCH, &path(0), moved.to_string()).await.expect(200).json();
+    assert_eq!(
+        (&exception["type"], &exception["originalStart"]),
+        (&json!("exception"), &json!("2026-05-11T07:00:00Z"))
+    );
+    stage.send(Method::DELETE, &path(1), "").await.expect(204);
+    let (changed, _) = stage.round(&link).await;
+    assert_eq!((changed.len(), &changed[0]["subject"]), (2, &json!("moved")));
+    assert_eq!(changed[1]["@removed"]["reason"], "deleted");
+    let lists = "$select=subject,exceptionOccurrences,cancelledOccurrences&$expand=exceptionOccurrences";
+    let whole = stage.get(&format!("{at}?{lists}")).await.expect(200).json();
+    assert_eq!(whole["exceptionOccurrences"][0]["subject"], "moved");
+    let gone = format!("OID.{}.2026-05-18", master["id"].as_str().unwrap());
+    assert_eq!(whole["cancelledOccurrences"], json!([gone]));
+    stage.get(&path(1)).await.expect(404);
+    let another = json!({"recurrence": {"pattern": {"type": "daily", "interval": 1},
+        "range": {"type": "endDate", "startDate": "2026-05-04", "endDate": "2026-05-06"}}});
+    stage.send(Method::PATCH, &at, another.to_string()).await.expect(200);
+    let whole = stage.get(&format!("{at}?{lists}")).await.expect(200).json();
+    assert_eq!(whole["exceptionOccurrences"], json!([]), "another rule ends the exceptions");
+    stage.emulator.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_mark() {
+    let stage = Stage::generated(0).await;
+    let mut body = event("marked", "2026-05-04");
+    body["singleValueExtendedProperties"] = json!([{"id": "String {0} Name X", "value": "7"}]);
+    stage.send(Method::POST, EVENTS, body.to_string()).await.expect(201);
+    make(&stage, "other", "2026-05-04").await;
+    let filter = |value: &str| {
+        format!(
+            "{EVENTS}?$filter=singleValueExtendedProperties/Any(ep:%20ep/id%20eq%20'String%20%7B0%7D%20Name%20X'%20and%20ep/value%20eq%20'{value}')"
+        )
+    };
+    let found = stage.get(&filter("7")).await.expect(200).json();
+    assert_eq!(
+        (found["value"].as_array().map(Vec::len), &found["value"][0]["subject"]),
+        (Some(1), &json!("marked"))
+    );
+    assert_eq!(stage.get(&filter("8")).await.expect(200).json()["value"], json!([]));
+    stage.emulator.stop().await;
+}

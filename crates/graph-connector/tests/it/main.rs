@@ -1,5 +1,6 @@
 //! The service against a scripted Graph.
 
+mod calendars;
 mod drives;
 mod sending;
 mod status;

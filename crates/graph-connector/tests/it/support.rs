@@ -12,6 +12,7 @@ use chassis::grpc::TracedChannel;
 use chassis::lifecycle::{Shutdown, Tasks};
 use chassis::time::SystemClock;
 use contracts::graph::v1::CallContext;
+use contracts::graph::v1::graph_calendar_client::GraphCalendarClient;
 use contracts::graph::v1::graph_connector_client::GraphConnectorClient;
 use contracts::graph::v1::graph_mail_client::GraphMailClient;
 use contracts::graph::v1::graph_subscriptions_client::GraphSubscriptionsClient;
@@ -33,6 +34,7 @@ pub struct Asked {
 
 pub struct World {
     pub client: GraphConnectorClient<TracedChannel>,
+    pub calendar: GraphCalendarClient<TracedChannel>,
     pub mail: GraphMailClient<TracedChannel>,
     pub teams: GraphTeamsClient<TracedChannel>,
     pub subscriptions: GraphSubscriptionsClient<TracedChannel>,
@@ -85,6 +87,7 @@ impl World {
         let channel = chassis::grpc::channel(&url).expect("a channel");
         Self {
             client: GraphConnectorClient::new(channel.clone()),
+            calendar: GraphCalendarClient::new(channel.clone()),
             mail: GraphMailClient::new(channel.clone()),
             teams: GraphTeamsClient::new(channel.clone()),
             subscriptions: GraphSubscriptionsClient::new(channel),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::calendar::cursor::Cursor;
+use domain::calendar::dialect::Dialect;
 use domain::calendar::engine::{Cascade, Direction, Row, Setting, orphaned, redundant, series_ended};
 use domain::calendar::event::Side;
 use domain::calendar::merge::{Loser, Policy};
@@ -116,6 +117,7 @@ impl World {
 
     pub fn setting(&self) -> Setting<'static> {
         Setting {
+            dialect: Dialect::Google,
             tenant: "tenant",
             calendar: "calendar",
             direction: Direction::Both,

@@ -88,7 +88,7 @@ pub async fn counts(tx: &mut Tx, company: CompanyId) -> Result<(i64, i64)> {
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE state = 'active') AS "active!",
              count(*) FILTER (WHERE state = 'reauth_required') AS "reauth!"
-         FROM calendar_accounts WHERE company_id = $1"#,
+         FROM calendar_accounts WHERE company_id = $1 AND provider = 'google'"#,
         company.uuid(),
     )
     .fetch_one(tx.conn())

@@ -38,7 +38,7 @@ pub struct NewConflict<'a> {
 pub struct Conflict {
     /// Its id.
     pub id: Uuid,
-    /// `google`.
+    /// `google` or `microsoft`.
     pub source: String,
     /// `event`.
     pub resource_type: String,
@@ -80,8 +80,9 @@ pub async fn record(tx: &mut Tx, company: CompanyId, new: &NewConflict<'_>) -> R
     let id = chassis::ids::new_id();
     sqlx::query!(
         "INSERT INTO sync_conflicts (id, company_id, event_id, connection_id, calendar_id, google_event_id, field,
-             base_value, app_value, provider_value, kept, policy)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             base_value, app_value, provider_value, kept, policy, source)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+             coalesce((SELECT provider FROM google_calendar_connections WHERE id = $4), 'google'))",
         id,
         company.uuid(),
         new.event_id,

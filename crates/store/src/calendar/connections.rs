@@ -13,6 +13,8 @@ use crate::pool::Tx;
 pub struct Connection {
     /// Our id.
     pub id: Uuid,
+    /// `google` or `microsoft`.
+    pub provider: String,
     /// The account behind it.
     pub account_id: Uuid,
     /// The account's address, else its subject.
@@ -157,7 +159,7 @@ pub async fn by_calendar(tx: &mut Tx, company: CompanyId, calendar_id: &str) -> 
 pub async fn get(tx: &mut Tx, company: CompanyId, id: Uuid) -> Result<Option<Connection>> {
     sqlx::query_as!(
         Connection,
-        r#"SELECT c.id, account_id, coalesce(a.email, a.subject) AS "account!", user_id, calendar_id, summary,
+        r#"SELECT c.id, c.provider, account_id, coalesce(a.email, a.subject) AS "account!", user_id, calendar_id, summary,
              time_zone, access_role, enabled, c.state, c.state_reason, sync_direction, push_capability, expires_at,
              last_synced_at, last_error, c.created_at
          FROM google_calendar_connections c JOIN calendar_accounts a ON a.id = account_id
@@ -183,7 +185,7 @@ pub async fn list(
     let (at, id) = before.unzip();
     sqlx::query_as!(
         Connection,
-        r#"SELECT c.id, account_id, coalesce(a.email, a.subject) AS "account!", user_id, calendar_id, summary,
+        r#"SELECT c.id, c.provider, account_id, coalesce(a.email, a.subject) AS "account!", user_id, calendar_id, summary,
              time_zone, access_role, enabled, c.state, c.state_reason, sync_direction, push_capability, expires_at,
              last_synced_at, last_error, c.created_at
          FROM google_calendar_connections c JOIN calendar_accounts a ON a.id = account_id

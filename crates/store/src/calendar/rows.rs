@@ -37,6 +37,8 @@ pub struct Calendar {
     pub id: String,
     /// Owner of what comes from it.
     pub user_id: Option<String>,
+    /// `last_update_source` of what comes from it.
+    pub source: &'static str,
 }
 
 impl Stored {
@@ -257,7 +259,7 @@ pub async fn unseen(tx: &mut Tx, connection: Uuid, generation: i64) -> Result<(u
     Ok((u64::try_from(existing).unwrap_or(0), load(found)?))
 }
 
-/// Writes rows, new ones too. `source` is who changed the content: the provider (`google`), or nobody new (`None`).
+/// Writes rows, new ones too. `source` is who changed the content: the provider ([`Calendar::source`]), or nobody new (`None`).
 ///
 /// # Errors
 /// As every statement; [`StoreError::Constraint`] when another row has the provider's id.

@@ -255,7 +255,8 @@ pub async fn touch(tx: &mut Tx, id: Uuid, message_number: Option<i64>, resource_
 pub async fn to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "SELECT id FROM google_calendar_connections c
-         WHERE company_id = $1 AND enabled AND state = 'active' AND push_capability = 'push' AND NOT EXISTS (
+         WHERE company_id = $1 AND provider = 'google' AND enabled AND state = 'active'
+             AND push_capability = 'push' AND NOT EXISTS (
              SELECT FROM google_calendar_webhooks w
              WHERE w.connection_id = c.id AND w.state = 'active'
                  AND w.expiration_timestamp
@@ -280,7 +281,7 @@ pub async fn to_renew(tx: &mut Tx, company: CompanyId, hours: i32) -> Result<Vec
 pub async fn without_channel(tx: &mut Tx) -> Result<i64> {
     sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM google_calendar_connections c
-         WHERE enabled AND state = 'active' AND push_capability = 'push'
+         WHERE provider = 'google' AND enabled AND state = 'active' AND push_capability = 'push'
              AND created_at < clock_timestamp() - interval '5 minutes' AND NOT EXISTS (
              SELECT FROM google_calendar_webhooks w
              WHERE w.connection_id = c.id AND w.state = 'active'

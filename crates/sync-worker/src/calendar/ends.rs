@@ -1,6 +1,9 @@
 //! The end of exceptions together with their series.
 
+use std::collections::HashSet;
+
 use domain::calendar::engine::{Cascade, orphaned, redundant, series_ended};
+use domain::calendar::google::Incoming;
 use job_runtime::JobError;
 use store::Tx;
 use store::calendar::rows::{self, Stored};
@@ -32,6 +35,29 @@ pub(super) async fn orphans(tx: &mut Tx, work: &Work) -> Result<u64, JobError> {
         .collect();
     let unmade = rows::unmade(tx, &work.calendar.id).await?;
     ended.extend(unmade.into_iter().filter(|stored| redundant(&stored.row)));
+    end(tx, work, &ended).await
+}
+
+/// Ends the exceptions of series that were read as a whole and do not have them any more: another rule ended them, and
+/// the occurrence is as the rule says.
+pub(super) async fn left(
+    tx: &mut Tx,
+    work: &Work,
+    series: &[String],
+    incoming: &[Incoming],
+) -> Result<u64, JobError> {
+    if series.is_empty() {
+        return Ok(0);
+    }
+    let listed: HashSet<&str> = incoming.iter().map(|event| event.id.as_str()).collect();
+    let found = rows::exceptions(tx, &work.calendar.id, series, &[]).await?;
+    let ended: Vec<Stored> = found
+        .into_iter()
+        .filter(|stored| {
+            let made = stored.row.link.as_ref().filter(|link| link.base.is_some() && !link.unmade);
+            made.is_some_and(|link| !listed.contains(link.id.as_str())) && !stored.row.dirty()
+        })
+        .collect();
     end(tx, work, &ended).await
 }
 

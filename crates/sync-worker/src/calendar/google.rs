@@ -1,7 +1,5 @@
 //! gcal-connector, as the calendar sync uses it.
 
-use std::time::Duration;
-
 use chassis::grpc::TracedChannel;
 use contracts::fault::from_status;
 use contracts::gcal::v1 as pb;
@@ -11,9 +9,10 @@ use domain::calendar::cursor::{Listed, Request};
 use domain::calendar::engine::{Answer, Call, Updates};
 use domain::calendar::quota::Problem;
 use job_runtime::{JobContext, JobError};
-use serde_json::Value;
 use tonic::{Response, Status};
 use uuid::Uuid;
+
+use super::told::{EventPage, Told};
 
 /// Largest answer accepted from the connector, in bytes: a page of 2,500 events with long descriptions.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
@@ -36,27 +35,6 @@ impl From<GoogleError> for JobError {
         let message = error.to_string();
         crate::fault::job_error(&error.0, message)
     }
-}
-
-/// A page of events.
-#[derive(Debug)]
-pub(super) struct EventPage {
-    /// Their JSON, as far as it is JSON.
-    pub(super) events: Vec<Value>,
-    /// Those that could not be read.
-    pub(super) poison: Vec<pb::PoisonEvent>,
-    /// What the page says of the round.
-    pub(super) listed: Listed,
-}
-
-/// How a call of the engine ended, and what the provider said beside it.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) answer: Answer,
-    /// Not before that.
-    pub(super) retry_after: Duration,
-    /// What it said, when it refused.
-    pub(super) refusal: Option<Box<ProviderFault>>,
 }
 
 impl Google {
@@ -90,7 +68,7 @@ impl Google {
                     }
                     _ => return Err(error),
                 };
-                return Ok(EventPage { events: Vec::new(), poison: Vec::new(), listed });
+                return Ok(EventPage::empty(listed));
             }
         };
         let mut poison = reply.poison;
@@ -108,7 +86,7 @@ impl Google {
         let some = |text: String| (!text.is_empty()).then_some(text);
         let listed =
             Listed::Page { next_page: some(reply.next_page_token), next_token: some(reply.next_sync_token) };
-        Ok(EventPage { events, poison, listed })
+        Ok(EventPage { events, poison, ..EventPage::empty(listed) })
     }
 
     /// Carries out a call of the engine.
@@ -161,7 +139,7 @@ impl Google {
                     Ok(reply) if reply.existed => Told::plain(Answer::Empty),
                     Ok(reply) if reply.http_status == 404 => Told::plain(Answer::Refused(Problem::NotFound)),
                     Ok(_) => Told::plain(Answer::Refused(Problem::Deleted)),
-                    Err(error) => Told::refused(error),
+                    Err(error) => Told::refused(error.0),
                 };
             }
         };
@@ -171,7 +149,7 @@ impl Google {
                 // It answered, and nobody can tell what: as good as no answer.
                 Some(Err(_)) | None => Told::plain(Answer::Unknown),
             },
-            Err(error) => Told::refused(error),
+            Err(error) => Told::refused(error.0),
         }
     }
 
@@ -187,41 +165,6 @@ impl Google {
             ttl_seconds: 0,
         };
         unpack(self.client.clone().watch(asked).await)
-    }
-}
-
-impl Told {
-    fn plain(answer: Answer) -> Self {
-        Self { answer, retry_after: Duration::ZERO, refusal: None }
-    }
-
-    fn refused(error: GoogleError) -> Self {
-        let fault = error.0;
-        let (reason, message) = (fault.code.clone(), fault.message.clone());
-        let problem = match fault.kind() {
-            FaultKind::Quota => Some(Problem::QuotaExceeded),
-            FaultKind::Credential => Some(Problem::Reauthorize),
-            FaultKind::NotFound => Some(Problem::NotFound),
-            FaultKind::Deleted => Some(Problem::Deleted),
-            FaultKind::Precondition => Some(Problem::ConditionNotMet),
-            FaultKind::Duplicate => Some(Problem::Duplicate),
-            FaultKind::Forbidden | FaultKind::Locked => Some(Problem::Forbidden { reason, message }),
-            FaultKind::Refused if reason == "eventTypeRestriction" => Some(Problem::EventType { message }),
-            FaultKind::Refused => Some(Problem::Invalid {
-                status: u16::try_from(fault.http_status).unwrap_or_default(),
-                reason,
-                message,
-            }),
-            // The call was not made, or will be welcome later.
-            FaultKind::Throttled | FaultKind::BreakerOpen | FaultKind::TryLater | FaultKind::Unavailable => {
-                Some(Problem::RateLimited)
-            }
-            // Ambiguous among them: it may have taken effect.
-            _ => None,
-        };
-        let retry_after = Duration::from_millis(fault.retry_after_ms);
-        let answer = problem.map_or(Answer::Unknown, Answer::Refused);
-        Self { answer, retry_after, refusal: Some(fault) }
     }
 }
 

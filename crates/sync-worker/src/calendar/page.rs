@@ -46,6 +46,7 @@ impl Page {
         };
         let calendar = work.calendar.id.as_str();
         let mut ids: Vec<String> = incoming.iter().map(|event| event.id.clone()).collect();
+        ids.extend(incoming.iter().filter_map(|event| event.minted.clone()));
         let masters: Vec<String> =
             incoming.iter().filter_map(|event| event.series.as_ref()).map(|s| s.master.clone()).collect();
         ids.extend(masters.iter().cloned());
@@ -171,7 +172,7 @@ impl Page {
         let mut written: Vec<(&Stored, Option<&str>)> = Vec::new();
         for (key, stored) in &self.rows {
             if stored.is_changed() {
-                written.push((stored, self.changed.contains(key).then_some("google")));
+                written.push((stored, self.changed.contains(key).then_some(work.calendar.source)));
             }
         }
         // In one order for everybody, series before their exceptions.

@@ -1,13 +1,14 @@
-//! `calendar.pull`: what Google changed, from the stored cursor, page by page.
+//! `calendar.pull`: what the provider changed, from the stored cursor, page by page.
 
 use async_trait::async_trait;
 use chassis::time::SystemClock;
 use chrono::{DateTime, Utc};
 use contracts::gcal::v1::PoisonEvent;
 use contracts::jobs::PullCalendar;
-use domain::calendar::cursor::{Cursor, Parameters, Progress, Round, sweep_verdict};
+use domain::calendar::cursor::{Cursor, Listed, Parameters, Progress, Round, sweep_verdict};
 use domain::calendar::engine::sweep;
-use domain::calendar::google::{Incoming, read};
+use domain::calendar::google::Incoming;
+use domain::calendar::outlook::Window;
 use domain::drive::MassChangeVerdict;
 use domain::time::Clock;
 use job_runtime::{Handler, JobContext, JobError, Outcome};
@@ -19,9 +20,11 @@ use store::parked::{self, NewParked};
 use store::quarantine::{self, NewQuarantine};
 use uuid::Uuid;
 
-use super::google::EventPage;
+use super::outlook::may_be_missing;
 use super::page::{Counts, Page};
-use super::{Google, SOURCE, Work, count, ends, load, skipped};
+use super::provider::is_stale;
+use super::told::EventPage;
+use super::{Providers, Work, ends, load, skipped};
 
 /// Removals that a person who decides is shown.
 const SAMPLE: usize = 20;
@@ -30,7 +33,7 @@ const RAW: usize = 64 * 1024;
 
 /// Runs [`PullCalendar`].
 #[derive(Debug, Clone)]
-pub struct PullHandler(pub Google);
+pub struct PullHandler(pub Providers);
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ impl Handler for PullHandler {
         };
         let outcome = self.rounds(&payload, &job, &work).await;
         let status = if outcome.is_ok() { "success" } else { "error" };
-        metrics::counter!("sync_runs_total", "source" => SOURCE, "status" => status).increment(1);
+        metrics::counter!("sync_runs_total", "source" => work.source(), "status" => status).increment(1);
         if let Err(error) = &outcome
             && let Ok(mut tx) = job.begin().await
         {
@@ -90,10 +93,15 @@ impl PullHandler {
                 return Ok(Outcome::Done(skipped()));
             };
             tx.rollback().await?;
-            if std::mem::take(&mut restart) {
+            if std::mem::take(&mut restart) || is_stale(work, &cursor, SystemClock.now()) {
                 cursor.restart();
             }
-            let page = self.0.list(job, work.calendar.connection, cursor.request()).await?;
+            let mut page = self.0.list(job, work, cursor.request()).await?;
+            if cursor.is_full() && matches!(page.listed, Listed::Page { next_token: Some(_), .. }) {
+                let unseen = unseen(job, work, cursor.generation).await?;
+                self.0.look_again(job, work, &mut page, &unseen).await?;
+            }
+            let window = page.window.clone();
             let mut tx = job.begin().await?;
             rows::as_engine(&mut tx).await?;
             // Locked from here on: only this job, which holds the calendar, moves it.
@@ -108,14 +116,22 @@ impl PullHandler {
                         work.company,
                         work.calendar.connection,
                         "gone",
-                        "Google says that the calendar is not there",
+                        "the provider says that the calendar is not there",
                     )
                     .await?;
                     return job.commit_done(tx, &json!({ "ended": "the calendar is gone" })).await;
                 }
-                Progress::Sweep(generation) => {
-                    swept(&mut tx, job, work, &cursor, generation, payload.approved_removals, &mut report)
-                        .await?;
+                Progress::Sweep(_) => {
+                    swept(
+                        &mut tx,
+                        job,
+                        work,
+                        &cursor,
+                        window.as_ref(),
+                        payload.approved_removals,
+                        &mut report,
+                    )
+                    .await?;
                     ends::orphans(&mut tx, work).await?;
                     true
                 }
@@ -127,7 +143,7 @@ impl PullHandler {
             put_cursor(&mut tx, work, &cursor, matches!(progress, Progress::Sweep(_))).await?;
             if ended {
                 let outcome = job.commit_done(tx, &report.to_json()).await?;
-                report.measure();
+                report.measure(work);
                 return Ok(outcome);
             }
             let stored = i64::try_from(report.counts.added + report.counts.updated + report.counts.deleted);
@@ -144,13 +160,14 @@ impl Report {
         })
     }
 
-    fn measure(&self) {
-        count("from_google", "added", self.counts.added);
-        count("from_google", "updated", self.counts.updated);
-        count("from_google", "deleted", self.counts.deleted);
+    fn measure(&self, work: &Work) {
+        work.count_in("added", self.counts.added);
+        work.count_in("updated", self.counts.updated);
+        work.count_in("deleted", self.counts.deleted);
         if let Some(newest) = self.newest {
             let age = (SystemClock.now() - newest).to_std().unwrap_or_default();
-            metrics::histogram!("change_to_database_seconds", "source" => SOURCE).record(age.as_secs_f64());
+            metrics::histogram!("change_to_database_seconds", "source" => work.source())
+                .record(age.as_secs_f64());
         }
     }
 }
@@ -169,7 +186,7 @@ async fn store(
     for raw in page.events {
         let id = raw["id"].as_str().unwrap_or_default().to_owned();
         let text = raw.to_string();
-        match read(raw) {
+        match work.dialect.read(raw) {
             Ok(event) => incoming.push(event),
             Err(error) => {
                 poison.push(PoisonEvent { raw_json: text, reason: error.to_string(), event_id: id });
@@ -189,6 +206,7 @@ async fn store(
         report.counts.added += counts.added;
         report.counts.updated += counts.updated;
         report.counts.deleted += counts.deleted;
+        ends::left(tx, work, &page.series, &incoming).await?;
     }
     report.poison += poison.len();
     put_away(tx, work, poison).await?;
@@ -200,11 +218,11 @@ async fn put_away(tx: &mut Tx, work: &Work, poison: Vec<PoisonEvent>) -> Result<
     if poison.is_empty() {
         return Ok(());
     }
-    metrics::counter!("sync_quarantined_total", "source" => SOURCE).increment(poison.len() as u64);
+    metrics::counter!("sync_quarantined_total", "source" => work.source()).increment(poison.len() as u64);
     let items: Vec<NewQuarantine> = poison
         .into_iter()
         .map(|event| NewQuarantine {
-            source: SOURCE.to_owned(),
+            source: work.source().to_owned(),
             resource_id: work.calendar.connection.to_string(),
             item_id: event.event_id,
             code: "poison".to_owned(),
@@ -222,16 +240,17 @@ async fn swept(
     job: &JobContext,
     work: &Work,
     cursor: &Cursor,
-    generation: u64,
+    window: Option<&Window>,
     approved: Option<i64>,
     report: &mut Report,
 ) -> Result<(), JobError> {
     let now = SystemClock.now();
+    let generation = cursor.generation;
     let (existing, unseen) =
         rows::unseen(tx, work.calendar.connection, i64::try_from(generation).unwrap_or(i64::MAX)).await?;
     let set = work.setting(cursor.generation, cursor.bootstrapped, now);
     let mut ended: Vec<(Stored, domain::calendar::engine::Pulled)> = Vec::new();
-    for mut stored in unseen {
+    for mut stored in unseen.into_iter().filter(|stored| may_be_missing(stored, window)) {
         if let Some(pulled) = sweep(&mut stored.row, generation, &set) {
             ended.push((stored, pulled));
         }
@@ -243,7 +262,7 @@ async fn swept(
         let sample: Vec<Value> =
             ended.iter().take(SAMPLE).map(|(stored, _)| json!({ "event_id": stored.row.key })).collect();
         let run = NewParked {
-            source: SOURCE.to_owned(),
+            source: work.source().to_owned(),
             resource_id: resource.clone(),
             job_id: Some(job.job().uuid()),
             existing: i64::try_from(existing).unwrap_or(i64::MAX),
@@ -252,16 +271,16 @@ async fn swept(
             reason: reason.clone(),
         };
         // Nobody is asked twice about what they refused.
-        if !parked::rejected_at_least(tx, work.company, SOURCE, &resource, run.would_delete).await? {
+        if !parked::rejected_at_least(tx, work.company, work.source(), &resource, run.would_delete).await? {
             report.parked = Some(parked::put(tx, work.company, &run).await?);
         }
         tracing::warn!(calendar = work.calendar.id, reason, "removals wait for a person");
         return Ok(());
     }
-    parked::settle(tx, work.company, SOURCE, &resource).await?;
+    parked::settle(tx, work.company, work.source(), &resource).await?;
     report.counts.deleted += removals;
     let written: Vec<(&Stored, Option<&str>)> =
-        ended.iter().map(|(stored, _)| (stored, Some("google"))).collect();
+        ended.iter().map(|(stored, _)| (stored, Some(work.calendar.source))).collect();
     rows::save(tx, work.company, &work.calendar, &written, now).await?;
     for (stored, pulled) in &ended {
         work.keep(tx, stored, &pulled.losers).await?;
@@ -271,6 +290,15 @@ async fn swept(
         }
     }
     Ok(())
+}
+
+/// Rows that the enumeration has not shown so far.
+async fn unseen(job: &JobContext, work: &Work, generation: u64) -> Result<Vec<Stored>, JobError> {
+    let mut tx = job.begin().await?;
+    let generation = i64::try_from(generation).unwrap_or(i64::MAX);
+    let (_, unseen) = rows::unseen(&mut tx, work.calendar.connection, generation).await?;
+    tx.rollback().await?;
+    Ok(unseen)
 }
 
 /// Carries out removals that a person has approved, without another enumeration.
@@ -284,7 +312,8 @@ async fn approved(
     rows::as_engine(&mut tx).await?;
     let Some(cursor) = cursor(&mut tx, work).await? else { return Ok(()) };
     if !cursor.is_full() && cursor.bootstrapped {
-        swept(&mut tx, job, work, &cursor, cursor.generation, most, report).await?;
+        let window = work.window(&cursor);
+        swept(&mut tx, job, work, &cursor, window.as_ref(), most, report).await?;
         ends::orphans(&mut tx, work).await?;
     }
     job.commit(tx).await

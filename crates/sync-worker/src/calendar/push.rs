@@ -18,9 +18,9 @@ use store::calendar::rows::{self, Stored};
 use store::jobs::{NewJob, enqueue};
 use uuid::Uuid;
 
-use super::google::Told;
 use super::pull::cursor;
-use super::{Google, Work, count, ends, load, skipped};
+use super::told::Told;
+use super::{Providers, Work, ends, load, skipped};
 
 /// Entries that are taken into work at a time.
 const BATCH: i64 = 50;
@@ -31,7 +31,7 @@ const SOON: f64 = 1.0;
 
 /// Runs [`PushCalendar`].
 #[derive(Debug, Clone)]
-pub struct PushHandler(pub Google);
+pub struct PushHandler(pub Providers);
 
 /// How the work on one entry ended.
 enum End {
@@ -84,7 +84,7 @@ impl PushHandler {
     async fn carry(&self, job: &JobContext, work: &Work, entry: &Entry) -> Result<End, JobError> {
         for _ in 0..STEPS {
             let Some(call) = plan(job, work, entry).await? else { return Ok(End::Settled) };
-            let told = self.0.perform(job, work.calendar.connection, &call).await;
+            let told = self.0.perform(job, work, &call).await;
             if let Some(end) = answered(job, work, entry, &call, told).await? {
                 return Ok(end);
             }
@@ -167,7 +167,8 @@ async fn plan(job: &JobContext, work: &Work, entry: &Entry) -> Result<Option<Cal
             None
         }
         Plan::Nothing(Why::AwaitsMaster) => {
-            settle(&mut tx, work, entry, Then::Wait(SOON), "its series is not at Google yet", None).await?;
+            settle(&mut tx, work, entry, Then::Wait(SOON), "its series is not at the provider yet", None)
+                .await?;
             None
         }
         Plan::Nothing(Why::NotBootstrapped) => {
@@ -202,8 +203,10 @@ async fn answered(
     let set = work.setting(at.generation, at.bootstrapped, now);
     let concluded = conclude(&mut stored.row, call, answer, &set);
     let pulled = concluded.pulled;
-    let source =
-        pulled.as_ref().filter(|pulled| pulled.changed && pulled.sight == Sight::Fresh).map(|_| "google");
+    let source = pulled
+        .as_ref()
+        .filter(|pulled| pulled.changed && pulled.sight == Sight::Fresh)
+        .map(|_| work.calendar.source);
     if stored.is_changed() {
         rows::save(&mut tx, work.company, &work.calendar, &[(&stored, source)], now).await?;
     }
@@ -216,7 +219,9 @@ async fn answered(
     }
     let took_effect =
         matches!(concluded.next, Next::Done | Next::Again) && !matches!(call, Call::Look { .. });
-    let message = refusal.as_deref().map_or_else(|| "Google did not answer".to_owned(), said);
+    let message = refusal
+        .as_deref()
+        .map_or_else(|| "the provider did not answer".to_owned(), |fault| said(work, fault));
     let body = refusal.as_deref().map(|fault| fault.body.as_str()).filter(|body| !body.is_empty());
     let end = match concluded.next {
         Next::Again | Next::Refresh => None,
@@ -231,7 +236,7 @@ async fn answered(
         }
         Next::Pull => {
             ask_for_pull(&mut tx, work).await?;
-            settle(&mut tx, work, entry, Then::Wait(SOON), "Google has news of it first", None).await?;
+            settle(&mut tx, work, entry, Then::Wait(SOON), "the provider has news of it first", None).await?;
             Some(End::Settled)
         }
         Next::ParkAccount { after } => {
@@ -250,7 +255,7 @@ async fn answered(
     };
     job.commit(tx).await?;
     if took_effect {
-        count("to_google", operation(call), 1);
+        work.count_out(operation(call));
     }
     Ok(end)
 }
@@ -277,8 +282,8 @@ fn grown(after: Duration, entry: &Entry) -> Duration {
     after.max(age / 4).min(Duration::from_mins(15))
 }
 
-fn said(fault: &ProviderFault) -> String {
-    format!("Google: {} ({})", fault.message, fault.code)
+fn said(work: &Work, fault: &ProviderFault) -> String {
+    format!("{}: {} ({})", work.dialect.name(), fault.message, fault.code)
 }
 
 fn words(cause: &Cause) -> String {
@@ -287,9 +292,9 @@ fn words(cause: &Cause) -> String {
             "stopped after three writes for one edit: both sides keep changing it; edit it again to go on"
                 .to_owned()
         }
-        Cause::Refused { message } => format!("Google refuses this change: {message}"),
+        Cause::Refused { message } => format!("the provider refuses this change: {message}"),
         Cause::Forbidden { message } => format!("this account may not change the event: {message}"),
-        Cause::CalendarGone => "the calendar is not at Google any more".to_owned(),
+        Cause::CalendarGone => "the calendar is not at the provider any more".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use contracts::jobs::{
     PullCalendar, PushCalendar, PushCalendars, SweepCalendars, Trigger, WatchCalendar, calendar_resource,
 };
+use domain::ids::CompanyId;
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::Tx;
@@ -32,18 +33,7 @@ impl Handler for SweepCalendarsHandler {
         let priority = if payload.trigger == Trigger::Sweep { 1 } else { 4 };
         let mut jobs = Vec::with_capacity(calendars.len());
         for connection in &calendars {
-            let pull = PullCalendar {
-                connection_id: *connection,
-                trigger: payload.trigger,
-                full: false,
-                approved_removals: None,
-            };
-            jobs.push(
-                NewJob::new(job.company(), &pull, "sync-worker")?
-                    .dedupe(format!("calendar.pull:{connection}"))
-                    .resource(calendar_resource(*connection))
-                    .priority(priority),
-            );
+            jobs.push(pull_job(job.company(), *connection, payload.trigger, priority)?);
         }
         let watched = renewals(&mut tx, &job, SWEEP_RENEWS_HOURS).await?;
         let watching = watched.len();
@@ -78,6 +68,20 @@ impl Handler for PushCalendarsHandler {
         enqueue_many(&mut tx, jobs).await?;
         job.commit_done(tx, &json!({ "calendars": due.len() })).await
     }
+}
+
+/// A run that reads a calendar from its cursor; it coalesces with one that waits.
+pub(crate) fn pull_job(
+    company: CompanyId,
+    connection_id: Uuid,
+    trigger: Trigger,
+    priority: i16,
+) -> Result<NewJob, JobError> {
+    let pull = PullCalendar { connection_id, trigger, full: false, approved_removals: None };
+    Ok(NewJob::new(company, &pull, "sync-worker")?
+        .dedupe(format!("calendar.pull:{connection_id}"))
+        .resource(calendar_resource(connection_id))
+        .priority(priority))
 }
 
 /// A job for each calendar of the company whose channel ends within `hours`, or is missing.

@@ -9,6 +9,7 @@ use domain::time::Clock;
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use store::calendar::outlook;
 use store::jobs::{NewJob, enqueue};
 use store::subscriptions::Subscription;
 use store::{Tx, drive_index, mailboxes, receipts, subscriptions, teams};
@@ -130,7 +131,7 @@ impl EnsureSubscriptionHandler {
         // What changed before the subscription existed, or while it was not authorised, was not announced
         // (scan-guidance; change-notifications-lifecycle-events).
         if (anew || payload.intent != SubscriptionIntent::Ensure)
-            && let Some(read) = reading(&job, kind, id)?
+            && let Some(read) = reading(&mut tx, &job, kind, id).await?
         {
             enqueue(&mut tx, read).await?;
         }
@@ -195,12 +196,13 @@ async fn takes_part(tx: &mut Tx, job: &JobContext, payload: &EnsureSubscription)
             teams::channels(tx, company, Some(place), None, 1).await?.first().is_some_and(|c| c.enabled)
         }
         "chat" => teams::chats(tx, company, Some(id), None, 1).await?.first().is_some_and(|c| c.enabled),
+        "events" => outlook::by_owner(tx, company, id).await?.is_some(),
         _ => true,
     })
 }
 
 /// The run that finds what was not announced.
-fn reading(job: &JobContext, kind: &str, id: &str) -> Result<Option<NewJob>, JobError> {
+async fn reading(tx: &mut Tx, job: &JobContext, kind: &str, id: &str) -> Result<Option<NewJob>, JobError> {
     let company = job.company();
     Ok(match kind {
         "drive" => Some(crate::maintenance::drive_job(job, id, Trigger::Webhook)?),
@@ -210,6 +212,10 @@ fn reading(job: &JobContext, kind: &str, id: &str) -> Result<Option<NewJob>, Job
             None => None,
         },
         "chat" => Some(chat_job(company, id, Trigger::Webhook)?),
+        "events" => match outlook::by_owner(tx, company, id).await? {
+            Some(connection) => Some(crate::maintenance::pull_job(company, connection, Trigger::Webhook, 4)?),
+            None => None,
+        },
         _ => None,
     })
 }

@@ -55,6 +55,12 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
         Command::Webhooks { command: WebhooksCommand::Cleanup { days } } => {
             webhooks::cleanup(*days, env).await
         }
+        Command::Calendar { command: CalendarCommand::Connect { mailbox, direction } } => {
+            calendar::connect(mailbox, direction, env).await
+        }
+        Command::Calendar { command: CalendarCommand::Disconnect { connection } } => {
+            calendar::disconnect(*connection, env).await
+        }
         Command::Calendar { command: CalendarCommand::Connections } => calendar::connections(env).await,
         Command::Calendar { command: CalendarCommand::Sync { connection, full } } => {
             calendar::sync(*connection, *full, env).await

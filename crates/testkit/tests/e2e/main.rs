@@ -9,6 +9,7 @@ mod jobs_campaign;
 mod messages;
 mod names;
 mod oracle;
+mod outlook;
 mod recovery;
 mod safety;
 mod support;

@@ -100,10 +100,15 @@ async fn accept<'a>(tx: &mut Tx, work: &mut Work<'a>, target: &Target, one: Plac
     if notification.lifecycle_event.as_deref() == Some("subscriptionRemoved") {
         mark_removed(tx, target.company, &notification.subscription_id, "removed by Graph").await?;
     }
+    let connection = match target.resource_type.as_str() {
+        "events" => store::calendar::outlook::by_owner(tx, target.company, &target.resource_id).await?,
+        _ => None,
+    };
     let resource = Resource {
         company: target.company,
         kind: target.resource_type.clone(),
         id: target.resource_id.clone(),
+        connection,
     };
     work.resources.entry(resource).or_default().push(one);
     Ok(())

@@ -1,11 +1,12 @@
 //! Which jobs a notification asks for, by the type of its resource (`microsoft_subscriptions.resource_type`).
 
 use contracts::jobs::{
-    EnsureSubscription, SubscriptionIntent, SyncChannel, SyncChat, SyncDrive, SyncMailbox, SyncMode, Trigger,
-    channel_resource, chat_resource, drive_resource, mailbox_resource,
+    EnsureSubscription, PullCalendar, SubscriptionIntent, SyncChannel, SyncChat, SyncDrive, SyncMailbox,
+    SyncMode, Trigger, calendar_resource, channel_resource, chat_resource, drive_resource, mailbox_resource,
 };
 use domain::ids::CompanyId;
 use store::jobs::NewJob;
+use uuid::Uuid;
 
 const BY: &str = "webhook-ingress";
 
@@ -18,6 +19,8 @@ pub struct Resource {
     pub kind: String,
     /// Drive or user id, `{team}/{channel}` or chat id.
     pub id: String,
+    /// Of `events`: the connection of the mailbox's calendar, while it takes part.
+    pub connection: Option<Uuid>,
 }
 
 impl Resource {
@@ -28,6 +31,7 @@ impl Resource {
             "mailbox" => Some(mailbox_resource(&self.id)),
             "channel" => self.id.split_once('/').map(|(team, channel)| channel_resource(team, channel)),
             "chat" => Some(chat_resource(&self.id)),
+            "events" => self.connection.map(calendar_resource),
             _ => None,
         }
     }
@@ -42,6 +46,12 @@ impl Resource {
         let (mode, trigger) = (SyncMode::Delta, Trigger::Webhook);
         let (company, id) = (self.company, || self.id.clone());
         let Some(key) = self.key() else { return Ok(None) };
+        if let Some(connection_id) = self.connection {
+            let run = PullCalendar { connection_id, trigger, full: false, approved_removals: None };
+            // Every source of pulls asks by this name.
+            let job = NewJob::new(company, &run, BY)?.dedupe(format!("calendar.pull:{connection_id}"));
+            return Ok(Some(job.resource(key)));
+        }
         let job = match self.kind.as_str() {
             "drive" => {
                 let run =
@@ -93,15 +103,20 @@ mod tests {
             ("channel", "t/19:c@thread.tacv2", "messages.sync_channel", "channel:t/19:c@thread.tacv2"),
             ("chat", "19:x", "messages.sync_chat", "chat:19:x"),
         ] {
-            let resource = Resource { company, kind: kind.to_owned(), id: id.to_owned() };
+            let resource = Resource { company, kind: kind.to_owned(), id: id.to_owned(), connection: None };
             let run = resource.run().expect("a payload").expect("a run");
             assert_eq!(
                 (run.kind, run.dedupe_key.as_deref(), run.resource_key.as_deref()),
                 (job, Some(key), Some(key))
             );
         }
+        let calendar = Uuid::from_u128(7);
+        let events =
+            Resource { company, kind: "events".to_owned(), id: "u".to_owned(), connection: Some(calendar) };
+        let run = events.run().expect("a payload").expect("a run");
+        assert_eq!((run.kind, run.dedupe_key), ("calendar.pull", Some(format!("calendar.pull:{calendar}"))));
         for (kind, id) in [("events", "u"), ("channel", "without a team"), ("new", "x")] {
-            let resource = Resource { company, kind: kind.to_owned(), id: id.to_owned() };
+            let resource = Resource { company, kind: kind.to_owned(), id: id.to_owned(), connection: None };
             assert!(resource.run().expect("a payload").is_none(), "{kind}");
             assert!(resource.look_after("missed").is_ok());
         }

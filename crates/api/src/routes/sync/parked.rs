@@ -115,7 +115,7 @@ pub async fn approve(
 ) -> Answer<Response> {
     let (mut operation, run) = decide(&state, (&claims, &actor), id, call, true).await?;
     let job = match (run.source.as_str(), run.resource_id.parse()) {
-        ("google_calendar", Ok(connection)) => {
+        ("google_calendar" | "outlook_calendar", Ok(connection)) => {
             calendar_job(operation.company, connection, &run, &claims.sub)?
         }
         (source @ ("mail" | "channel" | "chat"), _) => {

@@ -7,6 +7,7 @@ use domain::ids::CompanyId;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::calendar::outlook;
 use store::jobs::{NewJob, enqueue_many};
 use store::sync_state::cursor;
 use store::{Tx, drives, mailboxes, teams};
@@ -20,6 +21,7 @@ use super::{drive_job, state::TYPES};
 use crate::actor::Actor;
 use crate::error::Answer;
 use crate::operation::{Call, Operation};
+use crate::routes::calendar_sync::pull_job;
 use crate::state::ApiState;
 
 /// Of whom, and what.
@@ -57,13 +59,15 @@ enum Target {
     Drive(String),
     Channel(String, String),
     Chat(String),
+    /// Connection of an Outlook calendar, and its mailbox.
+    Events(Uuid, String),
 }
 
 impl Target {
     /// As `microsoft_sync_state` names it.
     fn key(&self) -> String {
         match self {
-            Target::Mailbox(id) | Target::Drive(id) | Target::Chat(id) => id.clone(),
+            Target::Mailbox(id) | Target::Drive(id) | Target::Chat(id) | Target::Events(_, id) => id.clone(),
             Target::Channel(team, channel) => format!("{team}/{channel}"),
         }
     }
@@ -76,6 +80,7 @@ impl Target {
             Target::Drive(id) => drive_job(company, id, purpose, by, |payload| payload.mode = mode),
             Target::Channel(team, channel) => channel_job(company, team, channel, mode, by, Trigger::Manual),
             Target::Chat(id) => chat_job(company, id, mode, by, Trigger::Manual),
+            Target::Events(connection, _) => pull_job(company, *connection, full, by),
         }
     }
 }
@@ -95,7 +100,10 @@ pub async fn reset(
     let mut operation = Operation::begin(&state, &claims, call).await?;
     let company = operation.company;
     let target = find(operation.tx(), company, &body.user_id, &resource_type).await?;
-    let cursors = cursor::reset(operation.tx(), company, &resource_type, &target.key()).await?;
+    let cursors = match &target {
+        Target::Events(connection, _) => outlook::forget_cursor(operation.tx(), company, *connection).await?,
+        _ => cursor::reset(operation.tx(), company, &resource_type, &target.key()).await?,
+    };
     let reason = actor.reason(None)?;
     let resource = format!("{resource_type}:{}", target.key());
     actor
@@ -170,6 +178,9 @@ async fn find(tx: &mut Tx, company: CompanyId, name: &str, resource_type: &str) 
     let found = match resource_type {
         "messages" => mailboxes::get(tx, company, name).await?.map(|m| Target::Mailbox(m.user_id)),
         "drive" => drives::get(tx, company, name).await?.map(|d| Target::Drive(d.drive_id)),
+        "events" => {
+            outlook::of_mailbox(tx, company, name).await?.map(|(id, mailbox)| Target::Events(id, mailbox))
+        }
         "teams" => match name.split_once('/') {
             Some(place) => teams::channels(tx, company, Some(place), None, 1)
                 .await?

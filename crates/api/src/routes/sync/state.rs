@@ -3,6 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use store::calendar::outlook;
 use store::mailboxes;
 use store::sync_state::{self, SyncState};
 use utoipa::ToSchema;
@@ -73,6 +74,14 @@ pub async fn get(
     };
     let owner = owner.as_deref().unwrap_or(&user);
     let mut resources = Vec::new();
+    // The calendar's cursor stands with its connection.
+    if resource_type == "events"
+        && let Some((connection, _)) = outlook::of_mailbox(&mut tx, company, &user).await?
+        && let Some(row) = outlook::state(&mut tx, company, connection).await?
+    {
+        let items = row.items;
+        resources.push(resource(row, items, now));
+    }
     for row in sync_state::list(&mut tx, company, owner, &resource_type).await? {
         let items = if resource_type == "drive" {
             sync_state::indexed_items(&mut tx, company, &row.resource_id).await?

@@ -8,7 +8,7 @@ use super::pull::{Pulled, Sight, take};
 use super::push::Call;
 use super::row::{Base, Cause, Row, Setting};
 use crate::calendar::event::{Event, Side};
-use crate::calendar::google::{Incoming, read};
+use crate::calendar::google::Incoming;
 use crate::calendar::merge::{Owner, given_up};
 use crate::calendar::quota::{ACCOUNT_REST, Problem};
 
@@ -71,7 +71,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// have changed it meanwhile.
 pub fn conclude(row: &mut Row, call: &Call, answer: Answer, setting: &Setting<'_>) -> Conclusion {
     match answer {
-        Answer::Event(raw) => match read(raw) {
+        Answer::Event(raw) => match setting.dialect.read(raw) {
             Ok(incoming) => seen(row, call, &incoming, setting),
             Err(_) => plain(Next::Retry { after: SHORT }),
         },
@@ -153,6 +153,7 @@ fn told(row: &mut Row, setting: &Setting<'_>, call: &Call, ours: bool) -> Conclu
     let updated = link.base.as_ref().and_then(|base| base.updated);
     let incoming = Incoming {
         id: link.id.clone(),
+        minted: None,
         etag: None,
         updated: None,
         ical_uid: None,

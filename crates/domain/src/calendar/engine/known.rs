@@ -20,6 +20,7 @@ pub enum Match {
 /// The ways to find the row, the surest first. Take the first row for which [`may_link`] holds.
 pub fn matches(incoming: &Incoming) -> Vec<Match> {
     let mut ways = vec![Match::Id(incoming.id.clone())];
+    ways.extend(incoming.minted.clone().map(Match::Id));
     if let Some(series) = &incoming.series {
         // An exception shares stamp and iCalendar identifier with its series.
         ways.push(Match::Occurrence(series.master.clone(), series.original));
@@ -37,7 +38,9 @@ pub fn may_link(row: &Row, incoming: &Incoming) -> bool {
         && match &row.link {
             None => true,
             Some(link) => {
-                link.id == incoming.id || (link.base.is_none() && link.sent.is_none() && !link.taken)
+                link.id == incoming.id
+                    || incoming.minted.as_ref() == Some(&link.id)
+                    || (link.base.is_none() && link.sent.is_none() && !link.taken)
             }
         }
 }

@@ -83,6 +83,10 @@ pub fn pull(row: &mut Row, incoming: &Incoming, setting: &Setting<'_>) -> Pulled
 /// Takes the provider's state; `answered` when it is the answer of our own write.
 pub(super) fn take(row: &mut Row, incoming: &Incoming, setting: &Setting<'_>, answered: bool) -> Pulled {
     let mut link = row.link.take().unwrap_or_else(|| Link::new(incoming.id.clone(), 0));
+    if link.id != incoming.id && incoming.minted.as_ref() == Some(&link.id) {
+        // Made by our insert, under the id that the provider gave it.
+        link.id.clone_from(&incoming.id);
+    }
     if link.id != incoming.id {
         link = Link::new(incoming.id.clone(), incoming.stamp.as_ref().map_or(0, |stamp| stamp.incarnation));
     }
@@ -322,6 +326,7 @@ pub fn sweep(row: &mut Row, generation: u64, setting: &Setting<'_>) -> Option<Pu
     }
     let incoming = Incoming {
         id: link.id.clone(),
+        minted: None,
         etag: None,
         updated: None,
         ical_uid: None,

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::row::{Cause, Direction, Link, Row, Sent, Setting, Updates};
 use crate::calendar::event::{Event, Field, Side};
-use crate::calendar::google;
 use crate::calendar::identity::{Stamp, event_id, instance_id};
 use crate::calendar::merge::{Compare, Owner, merge};
 use crate::calendar::series::occurrence;
@@ -110,7 +109,38 @@ pub fn push(row: &mut Row, master: Option<&Row>, setting: &Setting<'_>) -> Plan 
         }
         link.parked = None;
     }
+    if let Some(message) = unspeakable(row, setting) {
+        let cause = Cause::Refused { message };
+        minted(row, setting).parked = Some((cause.clone(), revision));
+        return Plan::Park(cause);
+    }
+    // In the provider's form, both sides may agree.
+    if row.link.is_some() && !row.dirty() {
+        return Plan::Nothing(Why::Agreed);
+    }
     Plan::Call(call(row, setting))
+}
+
+/// Brings the application's side into the form in which the provider will answer it; why that is not possible.
+fn unspeakable(row: &mut Row, setting: &Setting<'_>) -> Option<String> {
+    let known = row.link.as_ref().and_then(Link::side);
+    let Side::Live(local) = &mut row.local else { return None };
+    if row.place.is_some() && known == Some(&Side::Gone) && !setting.dialect.undeletes() {
+        let name = setting.dialect.name();
+        return Some(format!("{name} does not bring a deleted occurrence back; make a new event"));
+    }
+    let before = known.and_then(Side::event).or(row.copied.as_ref());
+    setting.dialect.settle(local, before).err().map(|refusal| refusal.to_string())
+}
+
+/// The link, under a new id where there is none yet.
+fn minted<'a>(row: &'a mut Row, setting: &Setting<'_>) -> &'a mut Link {
+    let key = &row.key;
+    row.link.get_or_insert_with(|| {
+        let mut link = Link::new(event_id(setting.tenant, setting.calendar, key, 0), 0);
+        link.generation = setting.generation;
+        link
+    })
 }
 
 /// Gives an exception the id of its place in its series; false while the series has none.
@@ -156,15 +186,12 @@ fn inherit(row: &mut Row, series: &Event) {
 }
 
 fn call(row: &mut Row, setting: &Setting<'_>) -> Call {
-    if row.link.is_none() {
-        let id = event_id(setting.tenant, setting.calendar, &row.key, 0);
-        let mut link = Link::new(id, 0);
-        link.generation = setting.generation;
-        row.link = Some(link);
-    }
+    minted(row, setting);
     // A deleted event that cannot be addressed by a version is not undeleted but made anew.
     let revived = row.link.as_ref().is_some_and(|link| {
-        link.side() == Some(&Side::Gone) && row.place.is_none() && (link.dead || link.etag().is_none())
+        link.side() == Some(&Side::Gone)
+            && row.place.is_none()
+            && (link.dead || link.etag().is_none() || !setting.dialect.undeletes())
     });
     if revived && row.local != Side::Gone {
         row.next_life(setting);
@@ -183,7 +210,7 @@ fn call(row: &mut Row, setting: &Setting<'_>) -> Call {
             link.attempts += 1;
             let stamp = Stamp { event: key, incarnation: link.incarnation };
             let conference = event.conference.is_some();
-            Call::Insert { body: google::insert(event, &id, &stamp), id, conference, updates }
+            Call::Insert { body: setting.dialect.insert(event, &id, &stamp), id, conference, updates }
         }
         (_, None) => return Call::Look { id },
         // A bare tombstone of an occurrence: its version is looked up, or somebody's undelete is overwritten.
@@ -198,7 +225,7 @@ fn call(row: &mut Row, setting: &Setting<'_>) -> Call {
             Side::Gone => Call::Patch {
                 id,
                 etag: base.etag.clone(),
-                body: google::undelete(&base.raw, event),
+                body: setting.dialect.undelete(&base.raw, event),
                 undelete: true,
                 conference: event.conference.is_some(),
                 updates,
@@ -206,7 +233,7 @@ fn call(row: &mut Row, setting: &Setting<'_>) -> Call {
             Side::Live(known) => Call::Patch {
                 id,
                 etag: base.etag.clone(),
-                body: google::patch(&base.raw, known, event).unwrap_or_default(),
+                body: setting.dialect.patch(&base.raw, known, event).unwrap_or_default(),
                 undelete: false,
                 conference: touches_conference(event, known),
                 updates,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::calendar::dialect::Dialect;
 use crate::calendar::event::{Event, Original, Side};
 use crate::calendar::google::Incoming;
 use crate::calendar::identity::event_id;
@@ -42,6 +43,8 @@ pub struct Setting<'a> {
     pub tenant: &'a str,
     /// The provider's id of the calendar.
     pub calendar: &'a str,
+    /// Whose JSON its events are.
+    pub dialect: Dialect,
     /// Which way.
     pub direction: Direction,
     /// Who wins a collision.

@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+mod outlook;
+
 use super::*;
+use crate::calendar::dialect::Dialect;
 use crate::calendar::event::{Event, Field, Reminders, Side, Status};
 use crate::calendar::google::{self, Incoming, read};
 use crate::calendar::identity::{Stamp, event_id};
@@ -18,6 +21,7 @@ fn setting() -> Setting<'static> {
     Setting {
         tenant: "t",
         calendar: "c",
+        dialect: Dialect::Google,
         direction: Direction::Both,
         policy: Policy::NewestWins,
         generation: 1,

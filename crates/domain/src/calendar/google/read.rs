@@ -14,6 +14,8 @@ use crate::calendar::recurrence;
 pub struct Incoming {
     /// The provider's id.
     pub id: String,
+    /// The id that we gave with the insert that made it, where the provider answers another one.
+    pub minted: Option<String>,
     /// The version, where the shape has one.
     pub etag: Option<String>,
     /// When its main data last changed.
@@ -52,6 +54,7 @@ pub fn read(raw: Value) -> Result<Incoming, Unreadable> {
     };
     Ok(Incoming {
         id,
+        minted: None,
         etag: text(&raw, "etag"),
         updated: raw["updated"].as_str().and_then(|text| text.parse().ok()),
         ical_uid: text(&raw, "iCalUID"),

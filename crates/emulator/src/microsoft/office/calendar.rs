@@ -1,19 +1,22 @@
-//! Outlook events: single ones, with `transactionId`, and delta over a window of time.
+//! Outlook events: single ones and series, with `transactionId`, and delta over a window of time.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::calendar_view;
+use super::filter::{self, Clause};
 use super::message::seconds;
 use super::model::{Office, Topic};
-use super::view::{self, Page};
+use super::view;
 use crate::http::{Call, Reply};
 use crate::microsoft::errors::GraphError;
 
 /// Properties that a caller may set.
-const WRITABLE: [&str; 17] = [
+const WRITABLE: [&str; 20] = [
     "subject",
     "body",
     "start",
@@ -31,52 +34,155 @@ const WRITABLE: [&str; 17] = [
     "allowNewTimeProposals",
     "hideAttendees",
     "isOnlineMeeting",
+    "onlineMeetingProvider",
+    "recurrence",
+    "isCancelled",
 ];
-const MAX_PAGE: usize = 1000;
-const DEFAULT_PAGE: usize = 10;
 
-/// One event; deleted ones stay as tombstones.
+/// One event, or an occurrence that was changed; deleted ones stay as tombstones.
 #[derive(Debug, Clone)]
-pub(crate) struct Event {
-    shown: Map<String, Value>,
+pub(super) struct Event {
+    pub(super) shown: Map<String, Value>,
     transaction: Option<String>,
-    start_ms: i64,
-    end_ms: i64,
-    deleted: bool,
-    seq: u64,
+    /// Extended properties, as id and value.
+    extended: Vec<(String, String)>,
+    pub(super) start_ms: i64,
+    pub(super) end_ms: i64,
+    /// Start as a wall clock shows it in the zone in which the event was made.
+    pub(super) wall: NaiveDateTime,
+    pub(super) zone: Tz,
+    pub(super) deleted: bool,
+    pub(super) seq: u64,
+    /// Of a series: what became of single days.
+    pub(super) days: BTreeMap<NaiveDate, Day>,
+}
+
+/// A day of a series that is not as its rule says.
+#[derive(Debug, Clone)]
+pub(super) enum Day {
+    Exception(Box<Event>),
+    Cancelled { seq: u64 },
 }
 
 /// The default calendar of a person.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Calendar {
-    events: BTreeMap<String, Event>,
-    seq: u64,
-    epoch: u32,
+    pub(super) events: BTreeMap<String, Event>,
+    pub(super) seq: u64,
+    pub(super) epoch: u32,
 }
 
 fn invalid(text: &str) -> GraphError {
     GraphError::new(400, "ErrorInvalidRequest", text)
 }
 
-/// The instant of a `dateTimeTimeZone`; zones by IANA name or UTC.
-fn instant(value: &Value) -> Result<i64, GraphError> {
+/// The instant of a `dateTimeTimeZone`, and its zone by IANA name or UTC.
+fn instant(value: &Value) -> Result<(i64, Tz), GraphError> {
     let text =
         value["dateTime"].as_str().ok_or_else(|| invalid("start and end need dateTime and timeZone."))?;
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(at.timestamp_millis());
+        return Ok((at.timestamp_millis(), Tz::UTC));
     }
     let wall = text.trim_end_matches('Z').parse::<NaiveDateTime>();
     let wall = wall.map_err(|_| invalid("dateTime is not a valid date."))?;
-    let zone: chrono_tz::Tz =
+    let zone: Tz =
         value["timeZone"].as_str().unwrap_or("UTC").parse().map_err(|_| {
             GraphError::new(400, "TimeZoneNotSupportedException", "The time zone is not known.")
         })?;
     let at = wall.and_local_timezone(zone).earliest();
-    at.map(|at| at.timestamp_millis()).ok_or_else(|| invalid("The time does not exist in its zone."))
+    let at = at.ok_or_else(|| invalid("The time does not exist in its zone."))?;
+    Ok((at.timestamp_millis(), zone))
 }
 
-fn moment(text: &str) -> Result<i64, GraphError> {
-    instant(&json!({"dateTime": text, "timeZone": "UTC"}))
+pub(super) fn moment(text: &str) -> Result<i64, GraphError> {
+    instant(&json!({"dateTime": text, "timeZone": "UTC"})).map(|(at, _)| at)
+}
+
+/// Times are answered in UTC unless another zone is preferred.
+pub(super) fn rendered(at_ms: i64) -> Value {
+    let at = DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+    json!({"dateTime": at.format("%Y-%m-%dT%H:%M:%S.0000000").to_string(), "timeZone": "UTC"})
+}
+
+/// Bodies are kept and answered as HTML.
+fn html(body: &Value) -> Value {
+    let content = body["content"].as_str().unwrap_or_default();
+    if body["contentType"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("html"))
+        || content.is_empty()
+    {
+        return json!({"contentType": "html", "content": content});
+    }
+    let escaped =
+        content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>\n");
+    let page = format!(
+        "<html><head>\r\n<meta http-equiv=\"Content-Type\" content=\"text/html; charset=utf-8\"></head><body>\r\n\
+         {escaped}\r\n</body></html>\r\n"
+    );
+    json!({"contentType": "html", "content": page})
+}
+
+impl Event {
+    pub(super) fn recurs(&self) -> bool {
+        !self.shown["recurrence"].is_null()
+    }
+
+    /// Takes what a caller set. Another rule or start of a series ends its exceptions.
+    fn write(&mut self, body: &Value, seq: u64, now: i64) -> Result<(), GraphError> {
+        let before = (self.start_ms, self.shown["recurrence"].clone());
+        for name in WRITABLE {
+            let Some(value) = body.get(name) else { continue };
+            let value = if name == "body" { html(value) } else { value.clone() };
+            self.shown.insert(name.to_owned(), value);
+        }
+        for (key, original) in [("start", "originalStartTimeZone"), ("end", "originalEndTimeZone")] {
+            let (at, zone) = instant(&self.shown[key])?;
+            if body.get(key).is_some() {
+                self.shown.insert(original.to_owned(), json!(zone.name()));
+            }
+            self.shown.insert(key.to_owned(), rendered(at));
+            if key == "start" {
+                self.start_ms = at;
+                if body.get(key).is_some() {
+                    self.zone = zone;
+                }
+                let at = DateTime::from_timestamp_millis(at).unwrap_or_default();
+                self.wall = at.with_timezone(&self.zone).naive_local();
+            } else {
+                self.end_ms = at;
+            }
+        }
+        if self.end_ms < self.start_ms {
+            return Err(GraphError::new(
+                400,
+                "ErrorCalendarEndDateIsEarlierThanStartDate",
+                "The end time occurs before the start time.",
+            ));
+        }
+        if self.shown["seriesMasterId"].is_null() {
+            let kind = if self.recurs() { "seriesMaster" } else { "singleInstance" };
+            self.shown.insert("type".into(), json!(kind));
+        }
+        if self.shown["isOnlineMeeting"] == true && self.shown["onlineMeeting"].is_null() {
+            let url = format!("https://teams.microsoft.com/l/meetup-join/{seq:x}");
+            self.shown.insert("onlineMeeting".into(), json!({"joinUrl": url}));
+        }
+        if self.recurs() {
+            super::recurrence::days(&self.shown["recurrence"], self.wall.date(), self.wall.date())?;
+        }
+        if before != (self.start_ms, self.shown["recurrence"].clone()) {
+            self.days.clear();
+        }
+        self.stamp(seq, now);
+        Ok(())
+    }
+
+    fn stamp(&mut self, seq: u64, now: i64) {
+        self.seq = seq;
+        let change_key = format!("DwAAABYAAAD{seq:012x}");
+        self.shown.insert("lastModifiedDateTime".into(), json!(seconds(now)));
+        self.shown.insert("@odata.etag".into(), json!(format!("W/\"{change_key}\"")));
+        self.shown.insert("changeKey".into(), json!(change_key));
+    }
 }
 
 impl Calendar {
@@ -85,39 +191,61 @@ impl Calendar {
         self.epoch += 1;
     }
 
-    /// Live events, as they are shown.
+    /// Live events, as they are shown; of a series its exceptions too.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.events.values().filter(|event| !event.deleted).map(|event| &event.shown)
+        self.events.values().filter(|event| !event.deleted).flat_map(|event| {
+            let exceptions = event.days.values().filter_map(|day| match day {
+                Day::Exception(event) => Some(&event.shown),
+                Day::Cancelled { .. } => None,
+            });
+            std::iter::once(&event.shown).chain(exceptions)
+        })
     }
 
-    fn find(&self, id: &str) -> Result<&Event, GraphError> {
-        self.events.get(id).filter(|event| !event.deleted).ok_or_else(super::mailbox::not_found)
+    fn find(&self, id: &str) -> Result<Event, GraphError> {
+        if let Some(event) = self.events.get(id).filter(|event| !event.deleted) {
+            return Ok(event.clone());
+        }
+        let (master, day) = calendar_view::split(id).ok_or_else(super::mailbox::not_found)?;
+        let series = self.events.get(&master).filter(|event| !event.deleted && event.recurs());
+        let found = series.and_then(|series| calendar_view::occurrence(series, day));
+        found.ok_or_else(super::mailbox::not_found)
     }
 
-    fn write(&mut self, id: &str, mut event: Event, body: &Value, now: i64) -> Result<(), GraphError> {
-        for name in WRITABLE {
-            if let Some(value) = body.get(name) {
-                event.shown.insert(name.to_owned(), value.clone());
+    fn put(&mut self, id: &str, event: Event) {
+        match calendar_view::split(id) {
+            Some((master, day)) => {
+                if let Some(series) = self.events.get_mut(&master) {
+                    series.days.insert(day, Day::Exception(Box::new(event)));
+                }
+            }
+            None => {
+                self.events.insert(id.to_owned(), event);
             }
         }
-        event.start_ms = instant(&event.shown["start"])?;
-        event.end_ms = instant(&event.shown["end"])?;
-        if event.end_ms < event.start_ms {
-            return Err(GraphError::new(
-                400,
-                "ErrorCalendarEndDateIsEarlierThanStartDate",
-                "The end time occurs before the start time.",
-            ));
-        }
-        self.seq += 1;
-        event.seq = self.seq;
-        let change_key = format!("DwAAABYAAAD{:012x}", self.seq);
-        event.shown.insert("lastModifiedDateTime".into(), json!(seconds(now)));
-        event.shown.insert("@odata.etag".into(), json!(format!("W/\"{change_key}\"")));
-        event.shown.insert("changeKey".into(), json!(change_key));
-        self.events.insert(id.to_owned(), event);
-        Ok(())
     }
+
+    fn delete(&mut self, id: &str) {
+        self.seq += 1;
+        let seq = self.seq;
+        match calendar_view::split(id) {
+            Some((master, day)) => {
+                if let Some(series) = self.events.get_mut(&master) {
+                    series.days.insert(day, Day::Cancelled { seq });
+                }
+            }
+            None => {
+                if let Some(event) = self.events.get_mut(id) {
+                    (event.deleted, event.seq) = (true, seq);
+                }
+            }
+        }
+    }
+}
+
+fn extended(body: &Value) -> Vec<(String, String)> {
+    let list = body["singleValueExtendedProperties"].as_array().into_iter().flatten();
+    list.filter_map(|one| Some((one["id"].as_str()?.to_owned(), one["value"].as_str()?.to_owned()))).collect()
 }
 
 /// `POST /users/{u}/events`; the same `transactionId` makes one event only.
@@ -139,9 +267,13 @@ fn create(office: &mut Office, user: &str, call: &Call, now: i64) -> Result<Repl
         "type": "singleInstance",
         "seriesMasterId": null,
         "recurrence": null,
+        "isOnlineMeeting": false,
+        "onlineMeeting": null,
         "isCancelled": false,
         "isOrganizer": true,
         "isAllDay": false,
+        "isReminderOn": true,
+        "reminderMinutesBeforeStart": 15,
         "showAs": "busy",
         "sensitivity": "normal",
         "importance": "normal",
@@ -154,15 +286,28 @@ fn create(office: &mut Office, user: &str, call: &Call, now: i64) -> Result<Repl
         "webLink": format!("https://outlook.office365.com/owa/?itemid={id}"),
     });
     let Value::Object(shown) = shown else { return Err(GraphError::of_status(500)) };
-    let event = Event { shown, transaction, start_ms: 0, end_ms: 0, deleted: false, seq: 0 };
-    office.user_mut(user)?.calendar.write(&id, event, &body, now)?;
-    office.emit(Topic::Event { user: user.to_owned(), id: id.clone() }, "created");
-    let event = office.user(user)?.calendar.find(&id)?;
-    Ok(Reply::json(201, &Value::Object(event.shown.clone())))
+    let mut event = Event {
+        shown,
+        transaction,
+        extended: extended(&body),
+        start_ms: 0,
+        end_ms: 0,
+        wall: NaiveDateTime::default(),
+        zone: Tz::UTC,
+        deleted: false,
+        seq: 0,
+        days: BTreeMap::new(),
+    };
+    let calendar = &mut office.user_mut(user)?.calendar;
+    event.write(&body, calendar.seq + 1, now)?;
+    calendar.seq += 1;
+    calendar.put(&id, event.clone());
+    office.emit(Topic::Event { user: user.to_owned(), id }, "created");
+    Ok(Reply::json(201, &Value::Object(event.shown)))
 }
 
 fn one(office: &mut Office, user: &str, id: &str, call: &Call, now: i64) -> Result<Reply, GraphError> {
-    let event = office.user(user)?.calendar.find(id)?.clone();
+    let mut event = office.user(user)?.calendar.find(id)?;
     let etag = event.shown.get("@odata.etag").and_then(Value::as_str).unwrap_or_default();
     if let Some(wanted) = call.header("if-match")
         && wanted != "*"
@@ -173,23 +318,73 @@ fn one(office: &mut Office, user: &str, id: &str, call: &Call, now: i64) -> Resu
     }
     let topic = Topic::Event { user: user.to_owned(), id: id.to_owned() };
     match call.method {
-        Method::GET => Ok(Reply::json(200, &Value::Object(event.shown))),
+        Method::GET => Ok(Reply::json(200, &Value::Object(read(&event, call)))),
         Method::PATCH => {
-            office.user_mut(user)?.calendar.write(id, event, &call.json()?, now)?;
+            let calendar = &mut office.user_mut(user)?.calendar;
+            if event.shown["type"] == "occurrence" {
+                event.shown.insert("type".into(), json!("exception"));
+            }
+            event.write(&call.json()?, calendar.seq + 1, now)?;
+            calendar.seq += 1;
+            calendar.put(id, event.clone());
             office.emit(topic, "updated");
-            let event = office.user(user)?.calendar.find(id)?;
-            Ok(Reply::json(200, &Value::Object(event.shown.clone())))
+            Ok(Reply::json(200, &Value::Object(event.shown)))
         }
         Method::DELETE => {
-            let calendar = &mut office.user_mut(user)?.calendar;
-            calendar.seq += 1;
-            let seq = calendar.seq;
-            calendar.events.insert(id.to_owned(), Event { deleted: true, seq, ..event });
+            office.user_mut(user)?.calendar.delete(id);
             office.emit(topic, "deleted");
             Ok(Reply::empty(204))
         }
         _ => Err(super::not_allowed()),
     }
+}
+
+/// An event as `$select` and `$expand` ask for it; the lists of a series come only when they are named.
+fn read(event: &Event, call: &Call) -> Map<String, Value> {
+    let select = view::selected(call.query("$select").as_deref());
+    let wants = |name: &str| select.as_ref().is_some_and(|names| names.contains(name));
+    let expands = call.query("$expand").is_some_and(|list| list.contains("exceptionOccurrences"));
+    let mut shown = event.shown.clone();
+    if event.recurs() && wants("exceptionOccurrences") && expands {
+        let exceptions = event.days.values().filter_map(|day| match day {
+            Day::Exception(event) => Some(Value::Object(event.shown.clone())),
+            Day::Cancelled { .. } => None,
+        });
+        shown.insert("exceptionOccurrences".into(), exceptions.collect());
+    }
+    if event.recurs() && wants("cancelledOccurrences") {
+        let id = event.shown["id"].as_str().unwrap_or_default();
+        let cancelled = event.days.iter().filter(|(_, day)| matches!(day, Day::Cancelled { .. }));
+        shown.insert(
+            "cancelledOccurrences".into(),
+            cancelled.map(|(day, _)| format!("OID.{id}.{day}")).collect(),
+        );
+    }
+    view::keep(&mut shown, select.as_ref());
+    shown
+}
+
+/// Events of a list, by extended property where `$filter` asks for one.
+fn listed(calendar: &Calendar, call: &Call) -> Result<Vec<Value>, GraphError> {
+    let clauses = call.query("$filter").map(|text| filter::parse(&text)).transpose()?.unwrap_or_default();
+    let mut found = Vec::new();
+    for event in calendar.events.values().filter(|event| !event.deleted) {
+        let mut all = true;
+        for clause in &clauses {
+            let Clause::Extended { id, value } = clause else {
+                return Err(GraphError::new(
+                    400,
+                    "ErrorInvalidUrlQueryFilter",
+                    "The filter is not supported.",
+                ));
+            };
+            all &= event.extended.iter().any(|(own, text)| own.eq_ignore_ascii_case(id) && text == value);
+        }
+        if all {
+            found.push(Value::Object(event.shown.clone()));
+        }
+    }
+    Ok(found)
 }
 
 /// `/users/{u}/events…`, `/calendar/events…`, `/calendarView`, `/calendarView/delta`.
@@ -204,90 +399,17 @@ pub(crate) fn serve(
     match rest {
         ["events"] if call.method == Method::POST => create(office, &user, call, now),
         ["events"] => {
-            let all = office.user(&user)?.calendar.live().cloned().map(Value::Object).collect();
-            Ok(super::mail_read::paged(call, "events", all, size(call), "$skip").reply(call))
+            let all = listed(&office.user(&user)?.calendar, call)?;
+            let size = calendar_view::size(call);
+            Ok(super::mail_read::paged(call, "events", all, size, "$skip").reply(call))
         }
         ["events", id] => one(office, &user, id, call, now),
-        ["calendarView"] => {
-            let (from, to) = window(call)?;
-            let calendar = &office.user(&user)?.calendar;
-            let inside = |event: &&Event| !event.deleted && event.end_ms > from && event.start_ms < to;
-            let found =
-                calendar.events.values().filter(inside).map(|event| Value::Object(event.shown.clone()));
-            Ok(super::mail_read::paged(call, "calendarView", found.collect(), size(call), "$skip")
-                .reply(call))
+        ["events", id, "instances"] => {
+            let series = office.user(&user)?.calendar.find(id)?;
+            calendar_view::instances(&series, call)
         }
-        ["calendarView", "delta"] => delta(&office.user(&user)?.calendar, call),
+        ["calendarView"] => calendar_view::list(&office.user(&user)?.calendar, call),
+        ["calendarView", "delta"] => calendar_view::delta(&office.user(&user)?.calendar, call),
         _ => Err(super::not_allowed()),
     }
-}
-
-fn size(call: &Call) -> usize {
-    let top = call.query("$top").and_then(|top| top.parse().ok()).or_else(|| view::page_size(call));
-    top.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
-}
-
-fn window(call: &Call) -> Result<(i64, i64), GraphError> {
-    let (Some(from), Some(to)) = (call.query("startDateTime"), call.query("endDateTime")) else {
-        let text = "This request requires a time window specified by the query string parameters StartDateTime and EndDateTime.";
-        return Err(GraphError::new(400, "ErrorInvalidParameter", text));
-    };
-    Ok((moment(&from)?, moment(&to)?))
-}
-
-/// A round over the window of the first call. What changed outside of it is `@removed`, known or not
-/// (graph-docs 6599).
-fn delta(calendar: &Calendar, call: &Call) -> Result<Reply, GraphError> {
-    for refused in ["$select", "$expand", "$filter", "$orderby", "$search"] {
-        if call.query(refused).is_some() {
-            let text = format!("The query parameter '{refused}' is not supported with change tracking.");
-            return Err(GraphError::new(400, "ErrorInvalidUrlQuery", text));
-        }
-    }
-    let asked = call.query("$deltatoken").or_else(|| call.query("$skiptoken"));
-    let midway = call.query("$skiptoken").is_some();
-    let numbers: Vec<i64> = if let Some(token) = &asked {
-        token.split('.').filter_map(|text| i64::from_str_radix(text, 16).ok()).collect()
-    } else {
-        let (from, to) = window(call)?;
-        vec![i64::from(calendar.epoch), from, to, 0, 0, calendar.seq as i64]
-    };
-    let [epoch, from, to, since, after, upto] = numbers[..] else {
-        return Err(GraphError::new(400, "SyncStateInvalid", "The sync state is badly formed."));
-    };
-    if epoch != i64::from(calendar.epoch) {
-        return Err(GraphError::new(410, "SyncStateNotFound", "The sync state generation is not found."));
-    }
-    // A deltaLink opens the next round where the last one ended.
-    let (since, after, upto) =
-        if asked.is_some() && !midway { (upto, upto, calendar.seq as i64) } else { (since, after, upto) };
-    let mut changed: Vec<(&String, &Event)> = calendar
-        .events
-        .iter()
-        .filter(|(_, event)| (event.seq as i64) > after.max(since) && (event.seq as i64) <= upto)
-        .filter(|(_, event)| since > 0 || (!event.deleted && event.end_ms > from && event.start_ms < to))
-        .collect();
-    changed.sort_unstable_by_key(|(_, event)| event.seq);
-    let more = changed.len() > size(call);
-    changed.truncate(size(call));
-    let last = changed.last().map_or(upto, |(_, event)| event.seq as i64);
-    let value = changed.into_iter().map(|(id, event)| {
-        if event.deleted || event.end_ms <= from || event.start_ms >= to {
-            json!({"@odata.type": "#microsoft.graph.event", "id": id, "@removed": {"reason": "deleted"}})
-        } else {
-            Value::Object(event.shown.clone())
-        }
-    });
-    let link = |name: &str, numbers: [i64; 6]| {
-        let token: Vec<String> = numbers.iter().map(|number| format!("{number:x}")).collect();
-        format!("{}{}?{name}={}", call.origin, call.path, token.join("."))
-    };
-    let page = Page {
-        context: "Collection(event)".into(),
-        value: value.collect(),
-        next: more.then(|| link("$skiptoken", [epoch, from, to, since, last, upto])),
-        delta: (!more).then(|| link("$deltatoken", [epoch, from, to, since, upto, upto])),
-        count: None,
-    };
-    Ok(page.reply(call))
 }

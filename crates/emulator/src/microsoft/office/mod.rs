@@ -2,6 +2,7 @@
 
 pub(crate) mod attachments;
 pub(crate) mod calendar;
+mod calendar_view;
 pub(crate) mod control;
 pub(crate) mod control_teams;
 pub(crate) mod dump;
@@ -15,6 +16,7 @@ pub(crate) mod mailbox;
 pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod permissions;
+mod recurrence;
 pub(crate) mod route;
 pub(crate) mod segments;
 pub(crate) mod switches;

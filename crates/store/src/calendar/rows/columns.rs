@@ -125,7 +125,7 @@ impl Columns {
             columns.last_update_source = Some(source.to_owned());
             columns.updated_at = Some(now);
         } else if new {
-            columns.last_update_source = Some("google".to_owned());
+            columns.last_update_source = Some(calendar.source.to_owned());
         }
         if let Some(place) = &row.place {
             columns.series_event_id = place.row.as_deref().and_then(|row| row.parse().ok());
