@@ -9,6 +9,8 @@ pub mod chain;
 pub mod checkpoint;
 pub mod diff;
 pub mod merkle;
+pub mod personal;
+pub mod prove;
 pub mod record;
 pub mod retention;
 pub mod verify;

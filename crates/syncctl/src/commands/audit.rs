@@ -1,5 +1,7 @@
 //! `syncctl audit`
 
+mod proofs;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
@@ -16,7 +18,7 @@ use serde_json::json;
 use store::{DatabaseConfig, Store};
 use uuid::Uuid;
 
-use crate::cli::audit::{AuditCommand, ExportArgs, VerifyArgs};
+use crate::cli::audit::{AuditCommand, EraseArgs, ExportArgs, VerifyArgs};
 use crate::error::CliError;
 use crate::output::{Output, lines};
 use crate::rest::Rest;
@@ -35,8 +37,27 @@ pub async fn run(command: &AuditCommand, env: Env) -> Result<Output, CliError> {
             let text = lines(&answer);
             Ok(Output::new(answer, text))
         }
+        AuditCommand::Erase(args) => erase(args, env).await,
+        AuditCommand::Prove(args) => proofs::prove(args, trail(env)?).await,
+        AuditCommand::VerifyProof(args) => proofs::judge(args, env),
+        AuditCommand::Records { org, limit } => {
+            let org = org.to_string();
+            let path = ["api", "v1", "audit", "organizations", &org, "records"];
+            let answer = Rest::from_env(env)?.query(&path, &[("limit", limit.to_string())]).await?;
+            let text = lines(&answer);
+            Ok(Output::new(answer, text))
+        }
         AuditCommand::Run { org, dry_run, reason } => retain(*org, *dry_run, reason.as_deref(), env).await,
     }
+}
+
+async fn erase(args: &EraseArgs, env: Env) -> Result<Output, CliError> {
+    let org = args.org.to_string();
+    let body = json!({ "subjects": args.subject, "basis": args.basis, "reason": args.reason });
+    let path = ["api", "v1", "audit", "organizations", &org, "erasure"];
+    let answer = Rest::from_env(env)?.post(&path, &[], Some(&body)).await?;
+    let text = lines(&answer);
+    Ok(Output::new(answer, text))
 }
 
 async fn retain(org: Uuid, dry_run: bool, reason: Option<&str>, env: Env) -> Result<Output, CliError> {
@@ -54,7 +75,8 @@ fn trail(mut env: Env) -> Result<Trail, CliError> {
     env.finish()?;
     let stores =
         Stores::open(&archives).map_err(|error| CliError::Failed(chassis::telemetry::chain(&error)))?;
-    Ok(Trail { store: Store::new(&database, "syncctl")?, stores: Some(stores), keys: Arc::new(keys) })
+    let store = Store::new(&database, "syncctl")?;
+    Ok(Trail { store, stores: Some(stores), keys: Arc::new(keys), subjects: None })
 }
 
 async fn online(args: &VerifyArgs, env: Env) -> Result<Output, CliError> {
