@@ -14,6 +14,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
+use crate::checked::Checked;
 use crate::config::ArchiveConfig;
 
 /// Longest call; a part is tens of megabytes at most.
@@ -104,6 +105,7 @@ impl ObjectStorage {
             .with_region(&config.region)
             // A bucket with object lock takes no object without one.
             .with_checksum_algorithm(Checksum::SHA256)
+            .with_http_connector(Checked::default())
             .with_client_options(client)
             .with_retry(retry);
         if let Some(endpoint) = &config.endpoint {

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod diff;
 pub mod merkle;
+pub mod outcome;
 pub mod personal;
 pub mod prove;
 pub mod record;

@@ -12,6 +12,8 @@ pub enum AuditCommand {
     Verify(VerifyArgs),
     /// Write the trail to a file that can be judged without the database
     Export(ExportArgs),
+    /// Write the records of an archive to a file, once all of it was found right
+    Restore(RestoreArgs),
     /// Forget people in audit records: their keys are destroyed, every proof stays valid (over REST)
     Erase(EraseArgs),
     /// Prove a record, or a checkpoint from an earlier one, out of database and archives
@@ -45,6 +47,20 @@ pub enum AuditCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+}
+
+/// Options of `audit restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Organization (companies.id)
+    #[arg(long, default_value_t = crate::commands::DEMO_COMPANY)]
+    pub org: Uuid,
+    /// Archive (audit_archives.id)
+    #[arg(long)]
+    pub archive: Uuid,
+    /// File to write, JSON lines; it must not exist
+    #[arg(long)]
+    pub file: PathBuf,
 }
 
 /// Options of `audit erase`.

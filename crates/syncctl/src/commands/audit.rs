@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use archive::{ArchiveConfig, Stores};
 use audit_trail::verify::{Depth, verify};
-use audit_trail::{Trail, TrailError, export};
+use audit_trail::{Trail, TrailError, export, keep};
 use chassis::config::{Env, FromEnv};
 use domain::audit::Report;
 use domain::ids::CompanyId;
@@ -18,7 +18,7 @@ use serde_json::json;
 use store::{DatabaseConfig, Store};
 use uuid::Uuid;
 
-use crate::cli::audit::{AuditCommand, EraseArgs, ExportArgs, VerifyArgs};
+use crate::cli::audit::{AuditCommand, EraseArgs, ExportArgs, RestoreArgs, VerifyArgs};
 use crate::error::CliError;
 use crate::output::{Output, lines};
 use crate::rest::Rest;
@@ -30,6 +30,7 @@ pub async fn run(command: &AuditCommand, env: Env) -> Result<Output, CliError> {
             None => online(args, env).await,
         },
         AuditCommand::Export(args) => write(args, env).await,
+        AuditCommand::Restore(args) => restore(args, env).await,
         AuditCommand::Policies { org } => {
             let org = org.to_string();
             let path = ["api", "v1", "audit", "organizations", &org, "policies"];
@@ -105,6 +106,22 @@ async fn write(args: &ExportArgs, env: Env) -> Result<Output, CliError> {
     let records = export::write(&trail, CompanyId(args.org), &mut out).await.map_err(failed)?;
     let keys = trail.keys.verifier_keys();
     let shown = json!({ "file": args.file, "records": records, "verifier_keys": keys });
+    let text = lines(&shown);
+    Ok(Output::new(shown, text))
+}
+
+async fn restore(args: &RestoreArgs, env: Env) -> Result<Output, CliError> {
+    let (trail, company) = (trail(env)?, CompanyId(args.org));
+    let mut tx = trail.store.tenant(company).await?;
+    let row = store::audit::archives::find(&mut tx, company, args.archive).await?;
+    tx.rollback().await?;
+    let row = row.filter(store::audit::archives::Archive::is_settled);
+    let row =
+        row.ok_or_else(|| CliError::Failed(format!("there is no verified archive {}", args.archive)))?;
+    let file = OpenOptions::new().write(true).create_new(true).open(&args.file);
+    let mut out = BufWriter::new(file.map_err(|e| unreadable(&args.file, &e))?);
+    let records = keep::write_down(&trail, company, &row, &mut out).await.map_err(failed)?;
+    let shown = json!({ "file": args.file, "records": records });
     let text = lines(&shown);
     Ok(Output::new(shown, text))
 }

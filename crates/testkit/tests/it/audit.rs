@@ -1,6 +1,7 @@
 //! The audit trail over a real database and real files: honest, attacked, archived, cut short.
 
 mod attacks;
+mod backup;
 mod erasure;
 mod killed;
 mod retention;

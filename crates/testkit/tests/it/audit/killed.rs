@@ -126,6 +126,13 @@ async fn a_run_that_is_killed_at_any_step_is_taken_up() {
         })
         .await;
         process.kill().await.expect("a killed process");
+        // One record of what the job changed; those of the runs before it are in archives.
+        let told = format!(
+            "SELECT count(*) FROM audit_events WHERE action = 'job.done' AND job_id = '{}'",
+            job.uuid()
+        );
+        let done = scene.db.number("SELECT count(*) FROM audit_events WHERE action = 'job.done'").await;
+        assert_eq!((scene.db.number(&told).await, done), (1, 1), "killed at {step}");
         let online = "SELECT count(*) FROM audit_events WHERE action = 'schedule.pause'";
         assert_eq!((lost(&scene).await, scene.db.number(online).await), (0, 0), "killed at {step}");
     }
