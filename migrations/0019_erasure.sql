@@ -99,3 +99,15 @@ $$;
 REVOKE ALL ON FUNCTION seal_audit_events(uuid, bigint, uuid[], timestamptz[], bytea[], text, jsonb[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION seal_audit_events(uuid, bigint, uuid[], timestamptz[], bytea[], text, jsonb[])
     TO syncline_dispatch;
+
+-- How long the rest stays, by organization; without a row, as the nightly jobs say.
+CREATE TABLE retention_rules (
+    company_id uuid NOT NULL,
+    what text NOT NULL CHECK (what IN ('deleted', 'sync_history', 'quarantine', 'notifications', 'ended_channels')),
+    days integer NOT NULL CHECK (days BETWEEN 1 AND 36500),
+    updated_by text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (company_id, what)
+);
+COMMENT ON TABLE retention_rules IS 'Days after which what is no audit record leaves, where an organization chose.';
+SELECT protect_tenant_table('retention_rules');

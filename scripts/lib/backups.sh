@@ -1,5 +1,5 @@
-# shellcheck shell=bash
-# Backups: what `make backup` and `make restore` share. Sourced, never run.
+# shellcheck shell=bash disable=SC2034,SC2154
+# Backups: what `make backup` and `make restore` share; the caller has a folder in $work. Sourced, never run.
 
 # libpq's variables from a URL, so that no password stands on a command line. Database $2 instead of the URL's.
 use_database() {
@@ -40,7 +40,7 @@ backup_key() {
 # gpg with a home of its own in the working folder: nothing of the user's keys is read or written.
 crypt() {
   have gpg || die "gpg is not installed: apt-get install gpg gpg-agent"
-  mkdir -p -m 700 "$work/gnupg"
+  [[ -d $work/gnupg ]] || mkdir -m 700 "$work/gnupg"
   gpg --homedir "$work/gnupg" --batch --quiet --no-tty --pinentry-mode loopback --passphrase-file "$(backup_key)" "$@"
 }
 

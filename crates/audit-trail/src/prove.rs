@@ -274,7 +274,9 @@ impl Leaves {
             if page.is_empty() {
                 break;
             }
-            page.iter().for_each(|sealed| self.push(sealed));
+            for sealed in &page {
+                self.push(sealed);
+            }
         }
         Ok(())
     }
@@ -291,7 +293,9 @@ impl Leaves {
             let storage = keep::read_from(stores, row)?;
             for part in &trusted.manifest.parts {
                 let records = keep::read_part(storage.as_ref(), row, part).await?;
-                records.iter().for_each(|sealed| self.push(sealed));
+                for sealed in &records {
+                    self.push(sealed);
+                }
             }
         }
         Ok(())

@@ -98,6 +98,8 @@ pub async fn unname(tx: &mut Tx, company: CompanyId, names: &[String]) -> Result
     sqlx::query!(
         "WITH policies AS (
              UPDATE audit_policies SET updated_by = 'erased' WHERE company_id = $1 AND lower(btrim(updated_by)) = ANY ($2)),
+         rules AS (
+             UPDATE retention_rules SET updated_by = 'erased' WHERE company_id = $1 AND lower(btrim(updated_by)) = ANY ($2)),
          state AS (
              UPDATE audit_retention_state SET changed_by = 'erased'
              WHERE company_id = $1 AND lower(btrim(changed_by)) = ANY ($2))

@@ -16,7 +16,7 @@ use testkit::servers::{amqp_url, postgres_url};
 
 use super::{OLD, Scene};
 
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// Each stops the program inside of the transaction that takes the step.
 const STEPS: [&str; 6] = ["planned", "uploaded", "verified", "purging", "delete", "purged"];
 

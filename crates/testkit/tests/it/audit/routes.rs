@@ -8,6 +8,8 @@ use http::{Method, StatusCode};
 use outbound::audit_keys::AuditKeys;
 use outbound::audit_subjects::SubjectKeys;
 use serde_json::json;
+use store::purge;
+use store::retention_rules::{self, What};
 use web::auth::Role;
 
 use super::{OLD, sealer};
@@ -56,7 +58,36 @@ async fn policies_are_tried_before_they_hold() {
     assert_eq!(world.get(&path).await.body["policies"], wanted["policies"]);
     let changes = world.db.rows("SELECT changes FROM audit_events WHERE action = 'retention.policies'").await;
     assert_eq!(changes[0]["changes"]["grant"]["after"]["legal_hold"], true);
+    let rules = json!([{ "what": "quarantine", "days": 7 }, { "what": "sync_history", "days": 30 }]);
+    let with = json!({ "policies": wanted["policies"], "others": rules });
+    assert_eq!(world.put(&path, with).await.status, StatusCode::OK);
+    assert_eq!(world.put(&path, wanted.clone()).await.body["others"], rules, "kept where nothing is said");
+    let company = world.company;
+    world
+        .db
+        .execute(&format!(
+            "INSERT INTO sync_history (id, company_id, source, triggered_by, status, started_at, finished_at)
+             SELECT gen_random_uuid(), '{company}', 'onedrive', 'test', 'success', now() - n * interval '10 days',
+                 now() - n * interval '10 days' FROM generate_series(1, 5) AS n;
+             INSERT INTO sync_quarantine (id, company_id, source, resource_id, item_id, code, reason, state, resolved_at)
+             SELECT gen_random_uuid(), '{company}', 'onedrive', 'd', n::text, 'poison', 'test',
+                 CASE WHEN n = 1 THEN 'open' ELSE 'resolved' END, now() - n * interval '3 days'
+             FROM generate_series(1, 4) AS n"
+        ))
+        .await;
+    let mut tx = world.db.store.tenant(company).await.expect("a transaction");
+    for (what, default, gone) in [(What::SyncHistory, 365, 3), (What::Quarantine, 90, 2)] {
+        let days = retention_rules::days(&mut tx, company, what, default).await.expect("a rule");
+        let purged = match what {
+            What::SyncHistory => purge::sync_history(&mut tx, company, days, 100).await,
+            _ => purge::quarantine(&mut tx, company, days, 100).await,
+        };
+        assert_eq!(purged.expect("purged"), gone, "{what:?} after {days} days");
+    }
+    assert_eq!(retention_rules::days(&mut tx, company, What::Deleted, 30).await.expect("a rule"), 30);
     for wrong in [
+        json!({ "policies": [], "others": [{ "what": "everything", "days": 7 }] }),
+        json!({ "policies": [], "others": [{ "what": "quarantine", "days": 0 }] }),
         json!({ "policies": [{ "class": "*", "archive_after_days": 9, "purge_after_days": 8 }] }),
         json!({ "policies": [{ "class": "A b", "archive_after_days": 9 }] }),
     ] {

@@ -144,6 +144,7 @@ async fn request(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let kept = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
-    Ok((kept.map(|line| format!("{line}\r\n")).collect::<String>() + "connection: close\r\n\r\n", body))
+    let kept: Vec<&str> =
+        head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:")).collect();
+    Ok((kept.join("\r\n") + "\r\nconnection: close\r\n\r\n", body))
 }
