@@ -1,6 +1,6 @@
 # Names for scripts/; everything is done there. Arguments: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare images verify fire-drill
+.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare images verify fire-drill backup restore
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ fmt: ## format the code
 
 sqlx-prepare: ## regenerate .sqlx after changing a query or a migration; ARGS=--check compares
 	@scripts/sqlx-prepare $(ARGS)
+
+backup: ## encrypted, verified backup of the database (docs/runbooks/backup.md)
+	@scripts/backup $(ARGS)
+
+restore: ## restore a backup and prove it; ARGS=--drill into a database that is dropped again
+	@scripts/restore $(ARGS)
 
 images: ## container images with buildah or docker: services, the same for Compose, emulator
 	@scripts/images

@@ -48,7 +48,7 @@ def variables_of_code():
         text = source.read_text()
         names |= set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', text))
         # a name may stand in a constant: NAME: &str = "TOKEN_ENCRYPTION_KEYS"; env.secret(NAME)
-        for secret in re.findall(r'(?:required_)?secret\((?:"([A-Z0-9_]+)"|([A-Z_]+))\)', text):
+        for secret in re.findall(r'(?:secret\(|(?:KeyRing|Self)::read\(env, )(?:"([A-Z0-9_]+)"|([A-Z_]+))\)', text):
             constant = re.search(rf'{secret[1]}: &str = "([A-Z0-9_]+)"', text) if secret[1] else None
             names.add(f"{constant[1] if constant else secret[0]}_FILE")
     for service in PORTS:

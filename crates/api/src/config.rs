@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chassis::config::{Env, FromEnv};
+use outbound::audit_subjects::SubjectKeys;
 use store::DatabaseConfig;
 use web::auth::JwtConfig;
 use web::kit::KitConfig;
@@ -18,6 +19,8 @@ pub struct ApiConfig {
     pub google_url: String,
     /// PostgreSQL.
     pub database: DatabaseConfig,
+    /// `AUDIT_SUBJECT_KEYS`.
+    pub subjects: SubjectKeys,
     /// How tokens are checked.
     pub jwt: JwtConfig,
     /// Limits and origins.
@@ -33,6 +36,7 @@ impl FromEnv for ApiConfig {
             connector_url,
             google_url,
             database: DatabaseConfig::from_env(env),
+            subjects: SubjectKeys::from_env(env),
             jwt: JwtConfig::from_env(env),
             kit: KitConfig::from_env(env),
         }

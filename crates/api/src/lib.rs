@@ -66,7 +66,7 @@ async fn start(service: Service<ApiConfig>) -> Result<(), BoxError> {
 
     let fetch = fetch(&config.jwt)?;
     let authenticator = Authenticator::new(config.jwt, clock.clone(), fetch);
-    let state = ApiState::new(store, connector, google, clock);
+    let state = ApiState::new(store, connector, google, clock).with_subjects(config.subjects);
     let router = router(state, config.kit.authenticated(authenticator));
     tasks.spawn_critical("http", async move { web::serve(listener, router, &shutdown).await });
     Ok(())

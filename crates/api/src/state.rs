@@ -1,10 +1,14 @@
 //! What handlers work with.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;
 use domain::time::SharedClock;
+use outbound::audit_subjects::SubjectKeys;
 use store::{Store, Tx};
 use web::auth::Claims;
+use web::problem::Problem;
 
 use crate::connector::Connector;
 use crate::google::GoogleConnector;
@@ -16,12 +20,30 @@ pub struct ApiState {
     pub(crate) connector: Connector,
     pub(crate) google: GoogleConnector,
     pub(crate) clock: SharedClock,
+    subjects: Option<Arc<SubjectKeys>>,
 }
 
 impl ApiState {
     /// State over a database and the connectors.
     pub fn new(store: Store, connector: Connector, google: GoogleConnector, clock: SharedClock) -> Self {
-        Self { store, connector, google, clock }
+        Self { store, connector, google, clock, subjects: None }
+    }
+
+    /// With the keys of the people in audit records.
+    #[must_use]
+    pub fn with_subjects(self, keys: SubjectKeys) -> Self {
+        Self { subjects: Some(Arc::new(keys)), ..self }
+    }
+
+    /// The keys of the people in audit records.
+    ///
+    /// # Errors
+    /// 503 without them.
+    pub(crate) fn subjects(&self) -> Result<&SubjectKeys, Problem> {
+        self.subjects.as_deref().ok_or_else(|| {
+            let detail = "this server has no AUDIT_SUBJECT_KEYS";
+            Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, "no_subject_keys", detail)
+        })
     }
 
     /// A transaction that sees the caller's organization alone.

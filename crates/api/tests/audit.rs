@@ -55,6 +55,7 @@ const TABLE: &[Row] = &[
     ("put", "/api/teams/channels/{teamId}/{channelId}", Ok(&["channel.put"])),
     ("put", "/api/teams/chats/{chatId}", Ok(&["chat.put"])),
     ("post", "/api/v1/audit/organizations/{org}/archives/{id}/restore", Ok(&["archive.restore"])),
+    ("post", "/api/v1/audit/organizations/{org}/erasure", Ok(&["erasure.ask"])),
     ("put", "/api/v1/audit/organizations/{org}/policies", Ok(&["retention.policies"])),
     ("post", "/api/v1/audit/organizations/{org}/retention/pause", Ok(&["retention.pause"])),
     ("post", "/api/v1/audit/organizations/{org}/retention/resume", Ok(&["retention.resume"])),

@@ -1,5 +1,7 @@
 //! `AUDIT_ARCHIVE_URL`, `AUDIT_ARCHIVE_FALLBACK_URL` and what S3 needs.
 
+use std::time::Duration;
+
 use chassis::config::{Env, FromEnv, SecretSource};
 
 /// Where archives go.
@@ -18,6 +20,8 @@ pub struct ArchiveConfig {
     pub access_key: Option<String>,
     /// `AWS_SECRET_ACCESS_KEY`.
     pub secret_key: Option<SecretSource>,
+    /// `AUDIT_ARCHIVE_TIMEOUT_SECONDS` (default 60): longest request to S3.
+    pub timeout: Duration,
     /// Whether `http:` may be spoken.
     pub plain: bool,
 }
@@ -56,6 +60,7 @@ impl FromEnv for ArchiveConfig {
             endpoint: env.optional("AWS_ENDPOINT_URL"),
             access_key: env.optional("AWS_ACCESS_KEY_ID"),
             secret_key: env.secret("AWS_SECRET_ACCESS_KEY"),
+            timeout: env.seconds("AUDIT_ARCHIVE_TIMEOUT_SECONDS", 60),
             plain: !production,
         }
     }

@@ -3,6 +3,7 @@
 //! The only crate that names `object_store`. [`storage::Storage`] is what it needs of a store; [`Stores`] are the
 //! primary one and the fallback.
 
+mod checked;
 pub mod config;
 pub mod manifest;
 pub mod part;

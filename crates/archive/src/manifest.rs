@@ -108,6 +108,13 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// What a text claims, whoever signed it: for what is checked in another way. `None` when it is no manifest.
+    pub fn claimed(text: &str) -> Option<Self> {
+        serde_json::from_str(&split(text)?.0).ok()
+    }
+}
+
 /// SHA-256 of a manifest's text.
 pub fn digest(text: &str) -> Vec<u8> {
     Sha256::digest(text).to_vec()

@@ -51,6 +51,16 @@ pub fn pack(name: &str, records: u64, raw: &[u8]) -> std::io::Result<(Part, Byte
     Ok((part, Bytes::from(packed)))
 }
 
+/// The lines of a part, whatever it claims to be.
+///
+/// # Errors
+/// When it cannot be unpacked, or is larger than any part.
+pub fn unpacked(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    zstd::Decoder::new(packed)?.take(MAX_RAW).read_to_end(&mut raw)?;
+    Ok(raw)
+}
+
 /// Unpacks a part and reads its records.
 ///
 /// # Errors

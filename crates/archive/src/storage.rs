@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::time::deadline;
 use futures::StreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
+use crate::checked::Checked;
 use crate::config::ArchiveConfig;
 
 /// Longest call; a part is tens of megabytes at most.
@@ -92,7 +93,7 @@ impl ObjectStorage {
         let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
         let client = ClientOptions::new()
             .with_allow_http(config.plain)
-            .with_timeout(Duration::from_mins(1))
+            .with_timeout(config.timeout)
             .with_connect_timeout(Duration::from_secs(5));
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
@@ -102,6 +103,9 @@ impl ObjectStorage {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(&config.region)
+            // A bucket with object lock takes no object without one.
+            .with_checksum_algorithm(Checksum::SHA256)
+            .with_http_connector(Checked::default())
             .with_client_options(client)
             .with_retry(retry);
         if let Some(endpoint) = &config.endpoint {

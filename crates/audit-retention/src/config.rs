@@ -5,6 +5,7 @@ use broker::BrokerConfig;
 use chassis::config::{Env, FromEnv};
 use job_runtime::RuntimeConfig;
 use outbound::audit_keys::AuditKeys;
+use outbound::audit_subjects::SubjectKeys;
 use store::DatabaseConfig;
 
 /// Everything that the service reads from its environment.
@@ -18,6 +19,8 @@ pub struct AuditConfig {
     pub runtime: RuntimeConfig,
     /// `AUDIT_HMAC_KEYS`.
     pub keys: AuditKeys,
+    /// `AUDIT_SUBJECT_KEYS`.
+    pub subjects: SubjectKeys,
     /// `AUDIT_ARCHIVE_URL`, `AUDIT_ARCHIVE_FALLBACK_URL`, `AWS_*`.
     pub archives: ArchiveConfig,
 }
@@ -29,6 +32,7 @@ impl FromEnv for AuditConfig {
             broker: BrokerConfig::from_env(env),
             runtime: RuntimeConfig::from_env(env),
             keys: AuditKeys::from_env(env),
+            subjects: SubjectKeys::from_env(env),
             archives: ArchiveConfig::from_env(env),
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use audit_trail::verify::{Depth, verify};
 use audit_trail::{Trail, TrailError};
 use chassis::time::SystemClock;
-use contracts::jobs::{RestoreArchive, RunRetention, VerifyAudit};
+use contracts::jobs::{EraseSubjects, RestoreArchive, RunRetention, VerifyAudit};
 use domain::time::Clock;
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::{Value, json};
@@ -77,6 +77,22 @@ impl Handler for RestoreHandler {
         let steps = begin(&job, "restore", false).await?;
         let span = span(&steps, "restore", false);
         let done = crate::restore(&self.0, &steps, payload.archive_id).instrument(span).await;
+        end(&job, &steps, done).await
+    }
+}
+
+/// Runs [`EraseSubjects`].
+#[derive(Debug, Clone)]
+pub struct EraseHandler(pub Trail);
+
+#[async_trait]
+impl Handler for EraseHandler {
+    type Payload = EraseSubjects;
+
+    async fn run(&self, payload: EraseSubjects, job: JobContext) -> Result<Outcome, JobError> {
+        let steps = begin(&job, "erase", false).await?;
+        let span = span(&steps, "erase", false);
+        let done = crate::erase(&self.0, &steps, payload.erasure_id).instrument(span).await;
         end(&job, &steps, done).await
     }
 }

@@ -4,6 +4,7 @@
 //! its resource key.
 
 mod config;
+mod erase;
 mod handlers;
 mod metrics;
 mod restore;
@@ -22,7 +23,8 @@ use job_runtime::{Handlers, Host, Runtime};
 use store::Store;
 
 pub use config::AuditConfig;
-pub use handlers::{RestoreHandler, RetentionHandler, VerifyHandler};
+pub use erase::erase;
+pub use handlers::{EraseHandler, RestoreHandler, RetentionHandler, VerifyHandler};
 pub use metrics::METRICS;
 pub use restore::restore;
 pub use steps::Steps;
@@ -33,6 +35,7 @@ pub fn handlers(trail: &Trail) -> Handlers {
         .with(RetentionHandler(trail.clone()))
         .with(VerifyHandler(trail.clone()))
         .with(RestoreHandler(trail.clone()))
+        .with(EraseHandler(trail.clone()))
 }
 
 /// Starts the service.
@@ -47,7 +50,8 @@ pub async fn start(service: Service<AuditConfig>) -> Result<(), BoxError> {
     ::metrics::counter!(metrics::FAILURES).absolute(0);
     let store = Store::new(&config.database, "audit-retention")?;
     let stores = Stores::open(&config.archives)?;
-    let trail = Trail { store: store.clone(), stores: Some(stores), keys: Arc::new(config.keys) };
+    let subjects = Some(Arc::new(config.subjects));
+    let trail = Trail { store: store.clone(), stores: Some(stores), keys: Arc::new(config.keys), subjects };
     let broker = Broker::new(&config.broker, "audit-retention", &health, &tasks, &shutdown);
     let database = health.dependency("database-seal", Need::Hard);
     let sealer = seal::Sealer { trail: trail.clone(), clock };

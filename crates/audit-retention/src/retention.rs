@@ -173,7 +173,9 @@ pub(crate) fn job_error(error: &TrailError) -> JobError {
     let said = chassis::telemetry::chain(error);
     match error {
         TrailError::Broken(fault) => JobError::fail(format!("audit_{}", fault.reason.as_str()), said),
-        TrailError::NoKey => JobError::fail("no_audit_key", said),
+        TrailError::NoKey | TrailError::NoSubjectKey | TrailError::Subject(_) => {
+            JobError::fail("no_audit_key", said)
+        }
         TrailError::Storage(_) => JobError::retry("archive_store", said),
         TrailError::Store(_) => JobError::retry("database", said),
         TrailError::Io { .. } => JobError::retry("io", said),

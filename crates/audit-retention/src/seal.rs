@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use audit_trail::{Trail, TrailError, publish};
+use audit_trail::{Trail, TrailError, people, publish};
 use chassis::health::Dependency;
 use chassis::lifecycle::Shutdown;
 use chassis::time::{deadline, pause};
@@ -44,7 +44,6 @@ impl Sealer {
     /// # Errors
     /// [`TrailError`].
     pub async fn seal_all(&self) -> Result<usize, TrailError> {
-        let key = self.trail.keys.sealing().ok_or(TrailError::NoKey)?;
         let mut tx = self.trail.store.dispatch().await?;
         let waiting = seal::waiting(&mut tx, CHAINS).await?;
         tx.rollback().await?;
@@ -53,16 +52,7 @@ impl Sealer {
         metrics::gauge!("audit_unsealed_age_seconds").set(age);
         let mut sealed = 0;
         for chain in waiting {
-            loop {
-                let mut tx = self.trail.store.dispatch().await?;
-                let head = seal::lock(&mut tx, chain.company).await?;
-                let number = seal::seal(&mut tx, chain.company, head, key, BATCH).await?;
-                tx.commit().await?;
-                sealed += number;
-                if i64::try_from(number).unwrap_or(0) < BATCH {
-                    break;
-                }
-            }
+            sealed += seal_chain(&self.trail, chain.company).await?;
         }
         metrics::counter!("audit_records_sealed_total").increment(sealed as u64);
         Ok(sealed)
@@ -139,6 +129,18 @@ impl Sealer {
         Ok(number)
     }
 
+    /// Brings the keys of people under the first key of their ring; how many.
+    ///
+    /// # Errors
+    /// [`TrailError`].
+    pub async fn renew_keys(&self) -> Result<usize, TrailError> {
+        let Some(subjects) = &self.trail.subjects else { return Ok(0) };
+        let mut tx = self.trail.store.dispatch().await?;
+        let renewed = people::renew(&mut tx, subjects, BATCH).await?;
+        tx.commit().await?;
+        Ok(renewed)
+    }
+
     /// Makes the partitions of the months to come and drops those that are empty.
     ///
     /// # Errors
@@ -156,6 +158,28 @@ impl Sealer {
             tracing::info!(table, "empty partition of audit records dropped");
         }
         Ok(tx.commit().await?)
+    }
+}
+
+/// Seals everything of a chain that waits now, people behind markers; how many records.
+///
+/// # Errors
+/// [`TrailError`]; what was sealed before the error stays so.
+pub async fn seal_chain(trail: &Trail, company: Option<CompanyId>) -> Result<usize, TrailError> {
+    let key = trail.keys.sealing().ok_or(TrailError::NoKey)?;
+    let subjects = trail.subjects.as_ref().ok_or(TrailError::NoSubjectKey)?;
+    let mut sealed = 0;
+    loop {
+        let mut tx = trail.store.dispatch().await?;
+        let head = seal::lock(&mut tx, company).await?;
+        let records = seal::unsealed(&mut tx, company, (head.frontier.size(), key.0), BATCH).await?;
+        let records = people::conceal(&mut tx, subjects, company, records).await?;
+        let number = seal::seal(&mut tx, company, head, key, &records).await?;
+        tx.commit().await?;
+        sealed += number;
+        if i64::try_from(number).unwrap_or(0) < BATCH {
+            return Ok(sealed);
+        }
     }
 }
 
@@ -188,6 +212,7 @@ pub async fn keep_checkpoints(sealer: Sealer, database: Dependency, shutdown: Sh
         let step = async {
             sealer.sign_due(first).await?;
             sealer.publish_all().await?;
+            sealer.renew_keys().await?;
             sealer.keep_partitions().await
         };
         match deadline("signing checkpoints", STEP, step).await {

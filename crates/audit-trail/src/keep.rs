@@ -185,6 +185,31 @@ pub async fn read_back(
     Ok(report.checked)
 }
 
+/// Writes the records of an archive down, one JSON line each, once all of it was found right; how many.
+///
+/// # Errors
+/// [`TrailError`]; `Broken` when it does not hold what its manifest says: nothing is written then.
+pub async fn write_down(
+    trail: &Trail,
+    company: CompanyId,
+    row: &Archive,
+    out: &mut (impl std::io::Write + Send),
+) -> Result<u64, TrailError> {
+    let trusted = crate::verify::trust_alone(trail, company, row)?;
+    let stores = trail.stores.as_ref().ok_or(TrailError::NoKey)?;
+    let storage = read_from(stores, row)?;
+    same_manifest(storage.as_ref(), row).await?;
+    let records = read_back(storage.as_ref(), &trail.keys, row, &trusted).await?;
+    for named in &trusted.manifest.parts {
+        for sealed in read_part(storage.as_ref(), row, named).await? {
+            let line = part::line(&sealed).map_err(|e| io("writing a record", e.into()))?;
+            out.write_all(&line).map_err(|e| io("writing a record", e))?;
+        }
+    }
+    out.flush().map_err(|e| io("writing a record", e))?;
+    Ok(records)
+}
+
 /// Whether a key stands behind another in the ring: the first is the newest.
 pub(crate) fn is_older(keys: &AuditKeys, key: &str, than: &str) -> bool {
     let ids = keys.ids();

@@ -4,6 +4,8 @@
 
 pub mod export;
 pub mod keep;
+pub mod people;
+pub mod prove;
 pub mod verify;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use domain::audit::{Fault, Reason};
 use domain::ids::CompanyId;
 use outbound::audit_keys::AuditKeys;
+use outbound::audit_subjects::SubjectKeys;
 use store::Store;
 use uuid::Uuid;
 
@@ -25,6 +28,8 @@ pub struct Trail {
     pub stores: Option<Stores>,
     /// Keys.
     pub keys: Arc<AuditKeys>,
+    /// Keys of the people in records; `None` for who only judges.
+    pub subjects: Option<Arc<SubjectKeys>>,
 }
 
 /// Why something about the trail could not be done.
@@ -42,6 +47,12 @@ pub enum TrailError {
     /// Only public halves of keys are at hand.
     #[error("no key that seals is at hand: set AUDIT_HMAC_KEYS")]
     NoKey,
+    /// No keys of people are at hand.
+    #[error("no key of the people in records is at hand: set AUDIT_SUBJECT_KEYS")]
+    NoSubjectKey,
+    /// A person's key does not open.
+    #[error("the key of a person in audit records does not open")]
+    Subject(#[from] outbound::vault::VaultError),
     /// Reading or writing a file, or packing.
     #[error("{what} failed")]
     Io {

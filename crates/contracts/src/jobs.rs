@@ -10,7 +10,7 @@ mod messages;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-pub use audit::{RestoreArchive, RunRetention, VerifyAudit, audit_resource};
+pub use audit::{EraseSubjects, RestoreArchive, RunRetention, VerifyAudit, audit_resource};
 pub use calendar::{
     PullCalendar, PushCalendar, PushCalendars, SweepCalendars, WatchCalendar, calendar_resource,
 };
@@ -166,6 +166,7 @@ pub fn validate(kind: &str, version: i16, payload: Value) -> Result<(), PayloadE
         EnsureSubscription::KIND => EnsureSubscription::decode(version, payload).map(drop),
         RunRetention::KIND => RunRetention::decode(version, payload).map(drop),
         VerifyAudit::KIND => VerifyAudit::decode(version, payload).map(drop),
+        EraseSubjects::KIND => EraseSubjects::decode(version, payload).map(drop),
         RestoreArchive::KIND => RestoreArchive::decode(version, payload).map(drop),
         _ => Err(PayloadError::UnknownKind { kind: kind.to_owned() }),
     }

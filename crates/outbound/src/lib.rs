@@ -5,6 +5,7 @@
 //! [`provider::ProviderClient`] adds what a provider's rules ask for.
 
 pub mod audit_keys;
+pub mod audit_subjects;
 pub mod http;
 pub mod jwks;
 mod metrics;

@@ -3,11 +3,13 @@
 
 pub mod archives;
 pub mod checkpoints;
+pub mod erasures;
 pub mod plan;
 pub mod policies;
 pub mod read;
 pub mod runs;
 pub mod seal;
+pub mod subjects;
 
 use chrono::{DateTime, Utc};
 use domain::ids::CompanyId;

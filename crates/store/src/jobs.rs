@@ -8,6 +8,7 @@ mod finish;
 mod heartbeat;
 mod lost;
 mod outbox;
+mod outcome;
 mod read;
 mod timers;
 

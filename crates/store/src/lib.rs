@@ -34,6 +34,7 @@ pub mod pulse;
 pub mod purge;
 pub mod quarantine;
 pub mod receipts;
+pub mod retention_rules;
 pub mod schedules;
 pub mod settings;
 pub mod subscriptions;

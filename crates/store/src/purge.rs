@@ -61,6 +61,48 @@ pub async fn queue(tx: &mut Tx, company: CompanyId, days: i32, limit: i64) -> Re
     Ok(u64::try_from(row.gone).unwrap_or(0))
 }
 
+/// Removes the company's finished runs of syncs that are older than `days`, but the newest of each source.
+///
+/// # Errors
+/// As every statement.
+pub async fn sync_history(tx: &mut Tx, company: CompanyId, days: i32, limit: i64) -> Result<u64> {
+    sqlx::query!(
+        "DELETE FROM sync_history WHERE id IN (
+             SELECT h.id FROM sync_history h
+             WHERE h.company_id = $1 AND h.finished_at < clock_timestamp() - make_interval(days => $2)
+                 AND EXISTS (SELECT FROM sync_history newer WHERE newer.company_id = h.company_id
+                     AND newer.source = h.source AND newer.started_at > h.started_at)
+             LIMIT $3)",
+        company.uuid(),
+        days,
+        limit,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("purging the history of syncs")
+    .map(|done| done.rows_affected())
+}
+
+/// Removes the company's items in quarantine that were resolved more than `days` ago. What is open stays.
+///
+/// # Errors
+/// As every statement.
+pub async fn quarantine(tx: &mut Tx, company: CompanyId, days: i32, limit: i64) -> Result<u64> {
+    sqlx::query!(
+        "DELETE FROM sync_quarantine WHERE id IN (
+             SELECT id FROM sync_quarantine WHERE company_id = $1 AND state = 'resolved'
+                 AND resolved_at < clock_timestamp() - make_interval(days => $2)
+             LIMIT $3)",
+        company.uuid(),
+        days,
+        limit,
+    )
+    .execute(tx.conn())
+    .await
+    .doing("purging resolved quarantine")
+    .map(|done| done.rows_affected())
+}
+
 /// Removes the company's push subscriptions that ended more than `days` ago.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::calendar::{queue, webhooks};
 use store::jobs::enqueue_many;
+use store::retention_rules::{self as rule, What};
 use store::subscriptions;
 
 use crate::maintenance::renewals;
@@ -27,7 +28,9 @@ impl Handler for CleanQueueHandler {
         let mut removed = 0_u64;
         for _ in 0..ROUNDS {
             let mut tx = job.begin().await?;
-            let gone = store::purge::queue(&mut tx, job.company(), payload.days, CHUNK).await?
+            let company = job.company();
+            let days = rule::days(&mut tx, company, What::Notifications, payload.days).await?;
+            let gone = store::purge::queue(&mut tx, company, days, CHUNK).await?
                 + queue::purge(&mut tx, job.company(), payload.days, CHUNK).await?;
             job.commit(tx).await?;
             removed += gone;
@@ -69,8 +72,9 @@ impl Handler for CleanExpiredChannelsHandler {
 
     async fn run(&self, payload: CleanExpiredChannels, job: JobContext) -> Result<Outcome, JobError> {
         let mut tx = job.begin().await?;
-        let gone = store::purge::ended_subscriptions(&mut tx, job.company(), payload.days, CHUNK).await?
-            + webhooks::forget_ended(&mut tx, job.company(), payload.days, CHUNK).await?;
+        let days = rule::days(&mut tx, job.company(), What::EndedChannels, payload.days).await?;
+        let gone = store::purge::ended_subscriptions(&mut tx, job.company(), days, CHUNK).await?
+            + webhooks::forget_ended(&mut tx, job.company(), days, CHUNK).await?;
         job.commit_done(tx, &json!({ "removed": gone })).await
     }
 }

@@ -10,6 +10,7 @@ use contracts::jobs::{
 use job_runtime::{Handler, JobContext, JobError, Outcome};
 use serde_json::json;
 use store::jobs::{NewJob, enqueue_many};
+use store::retention_rules::{self as rule, What};
 
 pub use calendars::{PushCalendarsHandler, SweepCalendarsHandler};
 pub(crate) use calendars::{pull_job, renewals};
@@ -65,6 +66,10 @@ pub struct PurgeHandler;
 
 /// Rows that one transaction removes.
 const PURGE_CHUNK: i64 = 5_000;
+/// Days that runs of syncs stay where the organization chose nothing.
+const HISTORY_DAYS: i32 = 365;
+/// Days that resolved items in quarantine stay where the organization chose nothing.
+const QUARANTINE_DAYS: i32 = 90;
 /// Transactions of one run.
 const PURGE_ROUNDS: usize = 2_000;
 
@@ -74,11 +79,16 @@ impl Handler for PurgeHandler {
 
     async fn run(&self, payload: PurgeFinished, job: JobContext) -> Result<Outcome, JobError> {
         let mut purged = 0_u64;
+        let company = job.company();
         for _ in 0..PURGE_ROUNDS {
             let mut tx = job.begin().await?;
-            let days = payload.tombstone_days;
-            let gone = store::purge::tombstones(&mut tx, job.company(), days, PURGE_CHUNK).await?
-                + store::operations::purge(&mut tx, job.company(), days).await?;
+            let days = rule::days(&mut tx, company, What::Deleted, payload.tombstone_days).await?;
+            let history = rule::days(&mut tx, company, What::SyncHistory, HISTORY_DAYS).await?;
+            let quarantine = rule::days(&mut tx, company, What::Quarantine, QUARANTINE_DAYS).await?;
+            let gone = store::purge::tombstones(&mut tx, company, days, PURGE_CHUNK).await?
+                + store::purge::sync_history(&mut tx, company, history, PURGE_CHUNK).await?
+                + store::purge::quarantine(&mut tx, company, quarantine, PURGE_CHUNK).await?
+                + store::operations::purge(&mut tx, company, payload.tombstone_days).await?;
             purged += gone;
             job.commit(tx).await?;
             if gone == 0 {

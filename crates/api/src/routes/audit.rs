@@ -1,8 +1,10 @@
 //! `/api/v1/audit/organizations/{org}`
 
+mod erasure;
 mod jobs;
 mod lists;
 mod policies;
+mod records;
 mod switch;
 
 use crate::table::{Table, routes};
@@ -19,4 +21,10 @@ pub fn routes<T: Table>() -> T {
         .routes(routes!(policies::get, policies::put))
         .routes(routes!(switch::pause))
         .routes(routes!(switch::resume))
+        .routes(routes!(erasure::erase))
+        .routes(routes!(erasure::list))
+        .routes(routes!(records::list))
+        .routes(routes!(records::proof))
+        .routes(routes!(records::checkpoints))
+        .routes(routes!(records::consistency))
 }

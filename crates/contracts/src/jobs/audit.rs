@@ -56,3 +56,18 @@ impl JobPayload for RestoreArchive {
     const QUEUE: Queue = Queue::Audit;
     const DEADLINE_SECONDS: i32 = 3600;
 }
+
+/// Destroys the keys of people who are to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EraseSubjects {
+    /// Row of `audit_erasures`, which has whom and why.
+    pub erasure_id: Uuid,
+}
+
+impl JobPayload for EraseSubjects {
+    const KIND: &'static str = "audit.erase";
+    const VERSION: i16 = 1;
+    const QUEUE: Queue = Queue::Audit;
+    const DEADLINE_SECONDS: i32 = 3600;
+}

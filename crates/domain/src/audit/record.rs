@@ -9,7 +9,7 @@ use super::canonical::canonical;
 use super::chain::Hash;
 use super::merkle::leaf_hash;
 
-/// One action, as it is sealed. Personal content is redacted before it comes here.
+/// One action. As it is sealed, markers stand for who is named in it ([`super::personal`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Id.

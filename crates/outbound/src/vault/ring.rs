@@ -1,5 +1,6 @@
-//! `TOKEN_ENCRYPTION_KEYS`: `id:base64,id:base64`; the first wraps, all unwrap.
+//! `TOKEN_ENCRYPTION_KEYS` and rings of its form: `id:base64,id:base64`; the first wraps, all unwrap.
 
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chassis::config::{Env, FromEnv};
@@ -12,6 +13,8 @@ const VARIABLE: &str = "TOKEN_ENCRYPTION_KEYS";
 const DEVELOPMENT: (&str, [u8; KEY_BYTES]) = ("development", *b"syncline development key, public");
 /// Longest id, in bytes.
 const MAX_ID: usize = 64;
+/// Tells the half that finds from the half that wraps.
+const FINDING: &[u8] = b"syncline lookup key 1";
 
 /// Why a ring cannot be used. Quotes no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +48,23 @@ pub enum RingFault {
     },
 }
 
+/// A key with its two halves.
+struct Entry {
+    cipher: Cipher,
+    finder: hmac::Key,
+}
+
+impl Entry {
+    fn new(bytes: &[u8; KEY_BYTES]) -> Self {
+        let finder = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), FINDING);
+        Self { cipher: Cipher::new(bytes), finder: hmac::Key::new(hmac::HMAC_SHA256, finder.as_ref()) }
+    }
+}
+
 /// The keys. `Debug` shows their ids alone.
 pub struct KeyRing {
-    first: (String, Cipher),
-    rest: Vec<(String, Cipher)>,
+    first: (String, Entry),
+    rest: Vec<(String, Entry)>,
     development: bool,
 }
 
@@ -64,7 +80,7 @@ impl KeyRing {
     /// # Errors
     /// [`RingFault`]. The development key is refused here: it is used by leaving the variable unset.
     pub fn parse(text: &str) -> Result<Self, RingFault> {
-        let mut keys: Vec<(String, Cipher)> = Vec::new();
+        let mut keys: Vec<(String, Entry)> = Vec::new();
         for (index, entry) in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
             let number = index + 1;
             let (id, key) = entry.split_once(':').ok_or(RingFault::Shape { number })?;
@@ -83,7 +99,7 @@ impl KeyRing {
             if keys.iter().any(|(known, _)| *known == id) {
                 return Err(RingFault::Twice { id });
             }
-            keys.push((id, Cipher::new(&bytes)));
+            keys.push((id, Entry::new(&bytes)));
         }
         let mut keys = keys.into_iter();
         let first = keys.next().ok_or(RingFault::Empty)?;
@@ -92,7 +108,7 @@ impl KeyRing {
 
     /// The publicly known key, for development.
     pub fn development() -> Self {
-        let first = (DEVELOPMENT.0.to_owned(), Cipher::new(&DEVELOPMENT.1));
+        let first = (DEVELOPMENT.0.to_owned(), Entry::new(&DEVELOPMENT.1));
         Self { first, rest: Vec::new(), development: true }
     }
 
@@ -107,26 +123,40 @@ impl KeyRing {
     }
 
     pub(super) fn active(&self) -> (&str, &Cipher) {
-        (&self.first.0, &self.first.1)
+        (&self.first.0, &self.first.1.cipher)
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Cipher> {
-        std::iter::once(&self.first).chain(&self.rest).find(|(known, _)| known == id).map(|(_, key)| key)
+        std::iter::once(&self.first)
+            .chain(&self.rest)
+            .find(|(known, _)| known == id)
+            .map(|(_, key)| &key.cipher)
+    }
+
+    /// What a text is found by without being told: its HMAC with each key, the first key's first.
+    pub fn finders(&self, text: &[u8]) -> Vec<[u8; 32]> {
+        let all = std::iter::once(&self.first).chain(&self.rest);
+        all.filter_map(|(_, key)| hmac::sign(&key.finder, text).as_ref().try_into().ok()).collect()
+    }
+
+    /// Reads the ring of a variable; the publicly known key outside production when it is not set.
+    pub fn read(env: &mut Env, variable: &str) -> Self {
+        let Some(source) = env.secret(variable) else {
+            if env.production() {
+                let hint = "is required in production, got nothing; write id:base64 with 32 random bytes";
+                env.fault(variable, hint);
+            }
+            return Self::development();
+        };
+        Self::parse(source.current().expose()).unwrap_or_else(|fault| {
+            env.fault(variable, fault.to_string());
+            Self::development()
+        })
     }
 }
 
 impl FromEnv for KeyRing {
     fn from_env(env: &mut Env) -> Self {
-        let Some(source) = env.secret(VARIABLE) else {
-            if env.production() {
-                let hint = "is required in production, got nothing; write id:base64 with 32 random bytes";
-                env.fault(VARIABLE, hint);
-            }
-            return Self::development();
-        };
-        Self::parse(source.current().expose()).unwrap_or_else(|fault| {
-            env.fault(VARIABLE, fault.to_string());
-            Self::development()
-        })
+        Self::read(env, VARIABLE)
     }
 }

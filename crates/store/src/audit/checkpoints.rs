@@ -89,6 +89,22 @@ pub async fn list(tx: &mut Tx, company: Option<CompanyId>, after: i64, limit: i6
     .doing("reading checkpoints")
 }
 
+/// The first of the company's checkpoints over at least `size` records.
+///
+/// # Errors
+/// As every statement.
+pub async fn over(tx: &mut Tx, company: CompanyId, size: i64) -> Result<Option<Stored>> {
+    sqlx::query_as!(
+        Stored,
+        "SELECT number, size, note FROM audit_checkpoints WHERE chain_id = $1 AND size >= $2 ORDER BY number LIMIT 1",
+        company.uuid(),
+        size,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("reading the first checkpoint over a record")
+}
+
 /// Chains whose newest checkpoint is not published yet, with that checkpoint. In a dispatch transaction.
 ///
 /// # Errors

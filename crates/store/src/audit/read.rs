@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use domain::audit::retention::{Line, OTHERS};
 use domain::audit::{Hash, Record, Sealed};
 use domain::ids::CompanyId;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::seal::chain_id;
 use crate::error::{Doing, Result, StoreError};
@@ -33,7 +35,8 @@ pub async fn page(
     last: i64,
     limit: i64,
 ) -> Result<Vec<Sealed>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT id, company_id, sequence AS "sequence!", occurred_at, actor, role, address, action, resource, reason,
              request_id, trace_id, job_id, changes, details, key_id AS "key_id!", hash AS "hash!"
          FROM audit_events
@@ -47,33 +50,75 @@ pub async fn page(
     .fetch_all(tx.conn())
     .await
     .doing("reading audit records")?;
-    rows.into_iter()
-        .map(|row| {
-            let hash = Hash::from_slice(&row.hash).ok_or_else(|| StoreError::Malformed {
-                what: "audit_events.hash",
-                value: row.id.to_string(),
-            })?;
-            let record = Record {
-                id: row.id,
-                company_id: row.company_id,
-                sequence: u64::try_from(row.sequence).unwrap_or(0),
-                key_id: row.key_id,
-                occurred_at: row.occurred_at,
-                actor: row.actor,
-                role: row.role,
-                address: row.address,
-                action: row.action,
-                resource: row.resource,
-                reason: row.reason,
-                request_id: row.request_id,
-                trace_id: row.trace_id,
-                job_id: row.job_id,
-                changes: row.changes,
-                details: row.details,
-            };
-            Ok(Sealed { record, hash })
-        })
-        .collect()
+    rows.into_iter().map(Row::sealed).collect()
+}
+
+/// The company's newest records before a sequence, newest first.
+///
+/// # Errors
+/// As [`page`].
+pub async fn newest(tx: &mut Tx, company: CompanyId, before: Option<i64>, limit: i64) -> Result<Vec<Sealed>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, company_id, sequence AS "sequence!", occurred_at, actor, role, address, action, resource, reason,
+             request_id, trace_id, job_id, changes, details, key_id AS "key_id!", hash AS "hash!"
+         FROM audit_events
+         WHERE chain_id = $1 AND sequence IS NOT NULL AND sequence < coalesce($2, 9223372036854775807)
+         ORDER BY sequence DESC LIMIT $3"#,
+        company.uuid(),
+        before,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+    .doing("reading the newest audit records")?;
+    rows.into_iter().map(Row::sealed).collect()
+}
+
+struct Row {
+    id: Uuid,
+    company_id: Option<Uuid>,
+    sequence: i64,
+    occurred_at: DateTime<Utc>,
+    actor: String,
+    role: String,
+    address: Option<String>,
+    action: String,
+    resource: String,
+    reason: Option<String>,
+    request_id: Option<String>,
+    trace_id: Option<String>,
+    job_id: Option<Uuid>,
+    changes: Option<Value>,
+    details: Value,
+    key_id: String,
+    hash: Vec<u8>,
+}
+
+impl Row {
+    fn sealed(self) -> Result<Sealed> {
+        let hash = Hash::from_slice(&self.hash)
+            .ok_or_else(|| StoreError::Malformed { what: "audit_events.hash", value: self.id.to_string() })?;
+        let record = Record {
+            id: self.id,
+            company_id: self.company_id,
+            sequence: u64::try_from(self.sequence).unwrap_or(0),
+            key_id: self.key_id,
+            occurred_at: self.occurred_at,
+            actor: self.actor,
+            role: self.role,
+            address: self.address,
+            action: self.action,
+            resource: self.resource,
+            reason: self.reason,
+            request_id: self.request_id,
+            trace_id: self.trace_id,
+            job_id: self.job_id,
+            changes: self.changes,
+            details: self.details,
+        };
+        Ok(Sealed { record, hash })
+    }
 }
 
 /// The last sequence up to which every record after `after` is due by its class's line; `after` when none is. Looks at

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::audit::{ChainKey, Frontier, Hash, Record, link, merkle};
 use domain::ids::CompanyId;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::{Doing, Result, StoreError};
@@ -121,18 +122,17 @@ impl HeadRow {
     }
 }
 
-/// Seals up to `limit` of the chain's rows after its head, in the order in which they were written; how many. In the
-/// dispatch transaction that has locked the head.
+/// Up to `limit` of the chain's rows that are not sealed, in the order in which they were written, as records that
+/// follow `size` others. In the dispatch transaction that has locked the head.
 ///
 /// # Errors
 /// As every statement.
-pub async fn seal(
+pub async fn unsealed(
     tx: &mut Tx,
     company: Option<CompanyId>,
-    mut head: Head,
-    (key_id, key): (&str, &ChainKey),
+    (size, key_id): (u64, &str),
     limit: i64,
-) -> Result<usize> {
+) -> Result<Vec<Record>> {
     let rows = sqlx::query!(
         "SELECT id, company_id, occurred_at, actor, role, address, action, resource, reason, request_id, trace_id,
              job_id, changes, details
@@ -143,45 +143,62 @@ pub async fn seal(
     .fetch_all(tx.conn())
     .await
     .doing("reading actions to seal")?;
-    if rows.is_empty() {
+    let records = rows.into_iter().zip(size + 1..).map(|(row, sequence)| Record {
+        id: row.id,
+        company_id: row.company_id,
+        sequence,
+        key_id: key_id.to_owned(),
+        occurred_at: row.occurred_at,
+        actor: row.actor,
+        role: row.role,
+        address: row.address,
+        action: row.action,
+        resource: row.resource,
+        reason: row.reason,
+        request_id: row.request_id,
+        trace_id: row.trace_id,
+        job_id: row.job_id,
+        changes: row.changes,
+        details: row.details,
+    });
+    Ok(records.collect())
+}
+
+/// Seals records after the head: `(as it was written, as it is sealed)`; how many. In the dispatch transaction that
+/// has locked the head and read them.
+///
+/// # Errors
+/// As every statement.
+pub async fn seal(
+    tx: &mut Tx,
+    company: Option<CompanyId>,
+    mut head: Head,
+    (key_id, key): (&str, &ChainKey),
+    records: &[(Record, Record)],
+) -> Result<usize> {
+    if records.is_empty() {
         return Ok(0);
     }
     let from = i64::try_from(head.frontier.size()).unwrap_or(i64::MAX);
-    let (mut ids, mut times, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    for row in rows {
-        let record = Record {
-            id: row.id,
-            company_id: row.company_id,
-            sequence: head.frontier.size() + 1,
-            key_id: key_id.to_owned(),
-            occurred_at: row.occurred_at,
-            actor: row.actor,
-            role: row.role,
-            address: row.address,
-            action: row.action,
-            resource: row.resource,
-            reason: row.reason,
-            request_id: row.request_id,
-            trace_id: row.trace_id,
-            job_id: row.job_id,
-            changes: row.changes,
-            details: row.details,
-        };
+    let (mut ids, mut times, mut hashes, mut concealed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (written, record) in records {
         let bytes = record.canonical();
         head.hash = link(key, &head.hash, record.sequence, &bytes);
         head.frontier.push(merkle::leaf_hash(&bytes));
         ids.push(record.id);
         times.push(record.occurred_at);
         hashes.push(head.hash.0.to_vec());
+        concealed.push(differing(written, record));
     }
     sqlx::query_scalar!(
-        "SELECT seal_audit_events($1, $2, $3, $4, $5, $6)",
+        "SELECT seal_audit_events($1, $2, $3, $4, $5, $6, $7)",
         chain_id(company),
         from,
         &ids,
         &times,
         &hashes,
         key_id,
+        &concealed as &[Option<Value>],
     )
     .fetch_one(tx.conn())
     .await
@@ -199,6 +216,23 @@ pub async fn seal(
     .await
     .doing("moving the head of a chain")?;
     Ok(ids.len())
+}
+
+/// The members that sealing replaces; `None` when it replaces none.
+fn differing(written: &Record, sealed: &Record) -> Option<Value> {
+    let mut found = serde_json::Map::new();
+    let mut put = |name: &str, differs: bool, value: Value| {
+        if differs {
+            found.insert(name.to_owned(), value);
+        }
+    };
+    put("actor", written.actor != sealed.actor, json!(sealed.actor));
+    put("address", written.address != sealed.address, json!(sealed.address));
+    put("resource", written.resource != sealed.resource, json!(sealed.resource));
+    put("reason", written.reason != sealed.reason, json!(sealed.reason));
+    put("changes", written.changes != sealed.changes, json!(sealed.changes));
+    put("details", written.details != sealed.details, sealed.details.clone());
+    (!found.is_empty()).then_some(Value::Object(found))
 }
 
 /// Makes the next monthly partition that is missing; its name. In a dispatch transaction of its own.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::claim::Fence;
+use super::outcome;
 use crate::error::{Doing, Result};
 use crate::pool::Tx;
 
@@ -39,16 +40,24 @@ impl Failure {
 /// # Errors
 /// [`crate::StoreError::Fenced`] when the attempt no longer owns the job.
 pub async fn succeed(tx: &mut Tx, fence: &Fence, result: &Value) -> Result<()> {
+    if let Some(record) = outcome::statement(fence, result) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(record))
+            .execute(tx.conn())
+            .await
+            .doing("recording what a job changed")?;
+    }
     finish(tx, fence, "succeeded", Some(result)).await
 }
 
-/// As [`succeed`], and commits the transaction, in one round trip.
+/// As [`succeed`], and commits the transaction, in one round trip, also when the job changed something and leaves a
+/// record of it.
 ///
 /// # Errors
 /// [`crate::StoreError::Fenced`] when the attempt no longer owns the job; the transaction is rolled back then.
 pub async fn succeed_and_commit(tx: Tx, fence: &Fence, result: &Value) -> Result<()> {
+    let record = outcome::statement(fence, result).map_or_else(String::new, |record| record + "; ");
     let (job, epoch, result) = (fence.job, fence.epoch, literal(&result.to_string()));
-    let last = format!("SELECT finish_job_or_fail('{job}', {epoch}, 'succeeded', {result})");
+    let last = format!("{record}SELECT finish_job_or_fail('{job}', {epoch}, 'succeeded', {result})");
     let committed = tx.commit_after(&last, "committing a finished job").await;
     committed.map_err(|error| if error.is_lost_job() { fence.lost() } else { error })
 }
@@ -59,6 +68,7 @@ pub async fn succeed_and_commit(tx: Tx, fence: &Fence, result: &Value) -> Result
 /// # Errors
 /// As every statement.
 pub async fn succeed_many(tx: &mut Tx, fences: &[&Fence], results: &[Value]) -> Result<Vec<JobId>> {
+    outcome::record_many(tx, fences, results).await?;
     let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
         fences.iter().map(|fence| (fence.job.uuid(), fence.epoch)).unzip();
     let ended = sqlx::query_scalar!(r#"SELECT finish_jobs($1, $2, $3) AS "id!""#, &ids, &epochs, results)
@@ -92,7 +102,7 @@ async fn finish(tx: &mut Tx, fence: &Fence, state: &str, result: Option<&Value>)
 }
 
 /// Text as a literal of SQL, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

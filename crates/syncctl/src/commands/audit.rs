@@ -1,5 +1,7 @@
 //! `syncctl audit`
 
+mod proofs;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 
 use archive::{ArchiveConfig, Stores};
 use audit_trail::verify::{Depth, verify};
-use audit_trail::{Trail, TrailError, export};
+use audit_trail::{Trail, TrailError, export, keep};
 use chassis::config::{Env, FromEnv};
 use domain::audit::Report;
 use domain::ids::CompanyId;
@@ -16,7 +18,7 @@ use serde_json::json;
 use store::{DatabaseConfig, Store};
 use uuid::Uuid;
 
-use crate::cli::audit::{AuditCommand, ExportArgs, VerifyArgs};
+use crate::cli::audit::{AuditCommand, EraseArgs, ExportArgs, RestoreArgs, VerifyArgs};
 use crate::error::CliError;
 use crate::output::{Output, lines};
 use crate::rest::Rest;
@@ -28,6 +30,7 @@ pub async fn run(command: &AuditCommand, env: Env) -> Result<Output, CliError> {
             None => online(args, env).await,
         },
         AuditCommand::Export(args) => write(args, env).await,
+        AuditCommand::Restore(args) => restore(args, env).await,
         AuditCommand::Policies { org } => {
             let org = org.to_string();
             let path = ["api", "v1", "audit", "organizations", &org, "policies"];
@@ -35,8 +38,27 @@ pub async fn run(command: &AuditCommand, env: Env) -> Result<Output, CliError> {
             let text = lines(&answer);
             Ok(Output::new(answer, text))
         }
+        AuditCommand::Erase(args) => erase(args, env).await,
+        AuditCommand::Prove(args) => proofs::prove(args, trail(env)?).await,
+        AuditCommand::VerifyProof(args) => proofs::judge(args, env),
+        AuditCommand::Records { org, limit } => {
+            let org = org.to_string();
+            let path = ["api", "v1", "audit", "organizations", &org, "records"];
+            let answer = Rest::from_env(env)?.query(&path, &[("limit", limit.to_string())]).await?;
+            let text = lines(&answer);
+            Ok(Output::new(answer, text))
+        }
         AuditCommand::Run { org, dry_run, reason } => retain(*org, *dry_run, reason.as_deref(), env).await,
     }
+}
+
+async fn erase(args: &EraseArgs, env: Env) -> Result<Output, CliError> {
+    let org = args.org.to_string();
+    let body = json!({ "subjects": args.subject, "basis": args.basis, "reason": args.reason });
+    let path = ["api", "v1", "audit", "organizations", &org, "erasure"];
+    let answer = Rest::from_env(env)?.post(&path, &[], Some(&body)).await?;
+    let text = lines(&answer);
+    Ok(Output::new(answer, text))
 }
 
 async fn retain(org: Uuid, dry_run: bool, reason: Option<&str>, env: Env) -> Result<Output, CliError> {
@@ -54,7 +76,8 @@ fn trail(mut env: Env) -> Result<Trail, CliError> {
     env.finish()?;
     let stores =
         Stores::open(&archives).map_err(|error| CliError::Failed(chassis::telemetry::chain(&error)))?;
-    Ok(Trail { store: Store::new(&database, "syncctl")?, stores: Some(stores), keys: Arc::new(keys) })
+    let store = Store::new(&database, "syncctl")?;
+    Ok(Trail { store, stores: Some(stores), keys: Arc::new(keys), subjects: None })
 }
 
 async fn online(args: &VerifyArgs, env: Env) -> Result<Output, CliError> {
@@ -83,6 +106,22 @@ async fn write(args: &ExportArgs, env: Env) -> Result<Output, CliError> {
     let records = export::write(&trail, CompanyId(args.org), &mut out).await.map_err(failed)?;
     let keys = trail.keys.verifier_keys();
     let shown = json!({ "file": args.file, "records": records, "verifier_keys": keys });
+    let text = lines(&shown);
+    Ok(Output::new(shown, text))
+}
+
+async fn restore(args: &RestoreArgs, env: Env) -> Result<Output, CliError> {
+    let (trail, company) = (trail(env)?, CompanyId(args.org));
+    let mut tx = trail.store.tenant(company).await?;
+    let row = store::audit::archives::find(&mut tx, company, args.archive).await?;
+    tx.rollback().await?;
+    let row = row.filter(store::audit::archives::Archive::is_settled);
+    let row =
+        row.ok_or_else(|| CliError::Failed(format!("there is no verified archive {}", args.archive)))?;
+    let file = OpenOptions::new().write(true).create_new(true).open(&args.file);
+    let mut out = BufWriter::new(file.map_err(|e| unreadable(&args.file, &e))?);
+    let records = keep::write_down(&trail, company, &row, &mut out).await.map_err(failed)?;
+    let shown = json!({ "file": args.file, "records": records });
     let text = lines(&shown);
     Ok(Output::new(shown, text))
 }

@@ -25,6 +25,7 @@ use domain::ids::CompanyId;
 use domain::schedule::Missed;
 use domain::time::Clock;
 use http::{HeaderMap, Method, Request, StatusCode};
+use outbound::audit_subjects::SubjectKeys;
 use serde_json::{Value, json};
 use store::schedules::{DefaultSchedule, ensure};
 use testkit::{TestDb, fresh_database};
@@ -123,7 +124,8 @@ pub fn router_with(store: &store::Store, connector: &str, google: &str) -> Route
     let authenticator = Authenticator::with_secret(secret, "syncline", "syncline", clock.clone());
     let connector = Connector::new(connector).expect("an address");
     let google = GoogleConnector::new(google).expect("an address");
-    let state = ApiState::new(store.clone(), connector, google, clock);
+    let state =
+        ApiState::new(store.clone(), connector, google, clock).with_subjects(SubjectKeys::development());
     let kit = KitConfig { per_minute: 10_000, ..KitConfig::default() };
     ::api::router(state, kit.authenticated(authenticator))
 }

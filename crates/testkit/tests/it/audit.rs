@@ -1,8 +1,12 @@
 //! The audit trail over a real database and real files: honest, attacked, archived, cut short.
 
 mod attacks;
+mod backup;
+mod erasure;
+mod killed;
 mod retention;
 mod routes;
+mod s3;
 mod trail;
 
 use std::path::PathBuf;
@@ -17,6 +21,7 @@ use chassis::time::SystemClock;
 use domain::audit::{Reason, Report};
 use domain::ids::CompanyId;
 use outbound::audit_keys::AuditKeys;
+use outbound::audit_subjects::SubjectKeys;
 use serde_json::json;
 use store::audit::{AuditEntry, record};
 use testkit::{TestDb, fresh_database};
@@ -42,7 +47,8 @@ impl Scene {
         let stores =
             Stores { primary: file(&folder.join("primary")), fallback: Some(file(&folder.join("fallback"))) };
         let keys = Arc::new(AuditKeys::parse(OLD).expect("keys"));
-        let trail = Trail { store: db.store.clone(), stores: Some(stores), keys };
+        let subjects = Some(Arc::new(SubjectKeys::development()));
+        let trail = Trail { store: db.store.clone(), stores: Some(stores), keys, subjects };
         Self { db, company, folder, trail }
     }
 

@@ -23,9 +23,9 @@ use crate::state::ApiState;
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Items on the page, 1 to 200 (50).
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
     /// `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 /// A run of retention, verification or restore.

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use domain::audit::changes;
-use domain::audit::retention::Policy;
+use domain::audit::retention::{MAX_DAYS, Policy};
 use domain::ids::CompanyId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::audit::plan::preview;
 use store::audit::policies;
+use store::retention_rules::{self, What};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use web::json::Json;
@@ -37,11 +38,23 @@ pub struct PolicyBody {
     legal_hold: bool,
 }
 
+/// How long something else stays once it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleBody {
+    /// `deleted` (documents, messages), `sync_history`, `quarantine` (resolved), `notifications` or `ended_channels`.
+    what: String,
+    /// Days, 1 to 36500.
+    days: i32,
+}
+
 /// Every policy of the organization.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoliciesRequest {
     policies: Vec<PolicyBody>,
+    /// How long the rest stays; absent: as it is. What is not named stays as long as the nightly jobs say.
+    others: Option<Vec<RuleBody>>,
     /// Why, for those who look later.
     reason: Option<String>,
 }
@@ -50,6 +63,7 @@ pub struct PoliciesRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PoliciesBody {
     policies: Vec<PolicyBody>,
+    others: Vec<RuleBody>,
     /// `{archive, purge[], purge_paused}`
     #[schema(value_type = Object)]
     plan: Value,
@@ -82,7 +96,9 @@ pub async fn get(
     let (mut tx, company) = state.tenant(&actor.claims).await?;
     let found = policies::list(&mut tx, company).await?;
     let plan = json!(preview(&mut tx, company, &found, state.now()).await?);
+    let others = rules(&mut tx, company).await?;
     Ok(Json(PoliciesBody {
+        others,
         policies: found.into_iter().map(PolicyBody::from).collect(),
         plan,
         dry_run: false,
@@ -106,19 +122,50 @@ pub async fn put(
     actor.administers(CompanyId(org))?;
     let wanted: Vec<Policy> = request.policies.iter().cloned().map(Policy::from).collect();
     check(&wanted)?;
+    let chosen = request.others.as_deref().map(check_others).transpose()?;
     let why = actor.reason(request.reason.as_deref())?;
     let (mut tx, company) = state.tenant(&actor.claims).await?;
     let plan = json!(preview(&mut tx, company, &wanted, state.now()).await?);
+    let kept = rules(&mut tx, company).await?;
     if !query.dry_run {
         let before = policies::list(&mut tx, company).await?;
         policies::replace(&mut tx, company, &wanted, &actor.claims.sub).await?;
-        let changed = changes(&by_class(&before), &by_class(&wanted));
+        let mut changed = changes(&by_class(&before), &by_class(&wanted));
+        if let Some(chosen) = &chosen {
+            retention_rules::replace(&mut tx, company, chosen, &actor.claims.sub).await?;
+            changed["others"] = json!({ "before": kept, "after": request.others });
+        }
         let what = ("retention.policies", format!("organization:{company}"));
         actor.record_change(&mut tx, company, what, why, (json!({}), Some(changed))).await?;
         tx.commit().await?;
         tracing::info!(user = %actor.claims.sub, "retention policies replaced");
     }
-    Ok(Json(PoliciesBody { policies: request.policies, plan, dry_run: query.dry_run }))
+    let others = request.others.unwrap_or(kept);
+    Ok(Json(PoliciesBody { policies: request.policies, others, plan, dry_run: query.dry_run }))
+}
+
+async fn rules(tx: &mut store::Tx, company: CompanyId) -> store::Result<Vec<RuleBody>> {
+    let found = retention_rules::list(tx, company).await?;
+    Ok(found.into_iter().map(|(what, days)| RuleBody { what, days }).collect())
+}
+
+fn check_others(wanted: &[RuleBody]) -> Result<Vec<(What, i32)>, Problem> {
+    let (mut errors, mut rules) = (Vec::new(), Vec::new());
+    for (index, rule) in wanted.iter().enumerate() {
+        let twice = wanted[..index].iter().any(|other| other.what == rule.what);
+        match What::named(&rule.what) {
+            Some(what) if !twice && (1..=MAX_DAYS).contains(&rule.days) => rules.push((what, rule.days)),
+            Some(_) => {
+                let message = format!("stands once, with 1 to {MAX_DAYS} days");
+                errors.push(FieldError::new(format!("others[{index}]"), message));
+            }
+            None => {
+                let known = What::ALL.map(What::as_str).join(", ");
+                errors.push(FieldError::new(format!("others[{index}].what"), format!("is one of {known}")));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(rules) } else { Err(Problem::unprocessable(errors)) }
 }
 
 fn check(wanted: &[Policy]) -> Result<(), Problem> {

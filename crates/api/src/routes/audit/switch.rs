@@ -82,7 +82,7 @@ async fn switch(
     let details = json!({ "changed": changed });
     actor.record(tx, company, action, format!("organization:{company}"), why, details).await?;
     let event = if paused { "purge.paused" } else { "purge.resumed" };
-    let detail = json!({ "by": sub, "because": because, "changed": changed });
+    let detail = json!({ "because": because, "changed": changed });
     runs::note(tx, company, (None, None), event, &detail, None).await?;
     tracing::info!(user = %sub, paused, "purging of audit records switched");
     operation.answer(StatusCode::OK, None, &PauseBody { paused, because, changed_by: sub }).await

@@ -137,7 +137,7 @@ async fn a_trail_written_anew_with_a_retired_key() {
         .attack(
             "DELETE FROM audit_checkpoints; DELETE FROM audit_chains;
              UPDATE audit_events SET sequence = NULL, hash = NULL, key_id = NULL,
-                 actor = CASE WHEN actor = 'user-3' THEN 'nobody' ELSE actor END",
+                 actor = CASE WHEN resource = 'schedule:3' THEN 'nobody' ELSE actor END",
         )
         .await;
     let forger = sealer(&scene.keyed(OLD));

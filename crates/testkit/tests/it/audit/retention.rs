@@ -132,7 +132,7 @@ async fn what_is_due_is_archived_purged_and_comes_back() {
     assert_eq!(
         scene
             .db
-            .number("SELECT count(*) FROM audit_restored WHERE record->'record'->>'actor' = 'user-7'")
+            .number("SELECT count(*) FROM audit_restored WHERE record->'record'->>'resource' = 'schedule:7'")
             .await,
         1
     );

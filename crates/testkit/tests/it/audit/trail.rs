@@ -92,7 +92,7 @@ async fn an_export_is_judged_without_the_database() {
         assert!(report.valid && report.checked == 60, "{report:?}");
     }
     let text = String::from_utf8(file).expect("text");
-    let altered = text.replacen("user-7", "user-8", 1);
+    let altered = text.replacen("schedule:7\"", "schedule:8\"", 1);
     let report = export::judge(&keys, &mut altered.as_bytes(), &[]).expect("a judgement");
     assert_eq!(Scene::named(&report, Reason::Altered), scene.id(8).await);
     let report = export::judge(&public, &mut altered.as_bytes(), &[]).expect("a judgement");
