@@ -38,6 +38,7 @@ const OPEN: [&str; 3] = ["/health", "/api/health", "/api/oauth/google/callback"]
         (name = "data", description = "AOs, documents, drives"),
         (name = "messages", description = "Mail and Teams: what is read, what was read, what is sent"),
         (name = "providers", description = "Credentials, subscriptions, caches"),
+        (name = "flags", description = "Operators' switches"),
         (name = "audit", description = "The audit trail: verification, retention, archives"),
         (name = "metrics", description = "Figures"),
     )

@@ -1,6 +1,7 @@
 //! Commands and their options.
 
 pub mod audit;
+pub mod flags;
 pub mod messages;
 pub mod queue;
 
@@ -76,6 +77,12 @@ pub enum Command {
         /// What to do with it
         #[command(subcommand)]
         command: audit::AuditCommand,
+    },
+    /// Operators' switches: degraded mode, outward writes, purging, breakers, connectors
+    Flags {
+        /// What to do with them
+        #[command(subcommand)]
+        command: flags::FlagsCommand,
     },
     /// Check token, permissions, webhooks, subscriptions and queue; fails when something is wrong
     VerifyIntegration,

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use contracts::gcal::v1::{ConnectCalendarRequest, DisconnectRequest, ListCalendarsRequest};
+use domain::flags::Flag;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -118,6 +119,7 @@ pub async fn add(
     actor: Actor,
     Json(body): Json<AddConnection>,
 ) -> Answer<Response> {
+    state.unless_switched(&claims, Flag::BreakerGoogle).await?;
     let request = ConnectCalendarRequest {
         context: Some(context(claims.org)),
         user_id: claims.sub.clone(),
@@ -298,6 +300,7 @@ pub async fn calendars(
     let mut items = Vec::new();
     let mut page_token = String::new();
     for _ in 0..PAGES {
+        state.unless_switched(&claims, Flag::BreakerGoogle).await?;
         let request = ListCalendarsRequest {
             context: Some(context(claims.org)),
             connection_id: id.to_string(),

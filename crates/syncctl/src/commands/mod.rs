@@ -4,6 +4,7 @@ mod audit;
 mod cache;
 mod calendar;
 mod check_config;
+mod flags;
 mod messages;
 mod migrate;
 mod organization;
@@ -63,6 +64,7 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
             cache::flush(scope.as_deref(), env).await
         }
         Command::Audit { command } => audit::run(command, env).await,
+        Command::Flags { command } => flags::run(command, env).await,
         Command::VerifyIntegration => verify::run(env).await,
     }
 }

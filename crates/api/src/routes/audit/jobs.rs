@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use contracts::jobs::{JobPayload, RestoreArchive, RunRetention, VerifyAudit, audit_resource};
+use domain::flags::Flag;
 use domain::ids::CompanyId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -90,6 +91,7 @@ pub async fn verify(
     params(("org" = Uuid, Path), ("id" = Uuid, Path)), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization or archive", body = web::problem::ProblemBody),
+    (status = 503, description = "The switch `heavy_exports` is off", body = web::problem::ProblemBody),
 ))]
 pub async fn restore(
     State(state): State<ApiState>,
@@ -98,6 +100,7 @@ pub async fn restore(
     call: Call,
 ) -> Answer<Response> {
     actor.administers(CompanyId(org))?;
+    state.unless_switched(&actor.claims, Flag::HeavyExports).await?;
     let (mut tx, company) = state.tenant(&actor.claims).await?;
     let known = archives::find(&mut tx, company, id).await?;
     tx.rollback().await?;
