@@ -205,11 +205,10 @@ pub fn check(
     now: DateTime<Utc>,
 ) -> Result<(), Fault> {
     match until {
-        None => Ok(()),
         Some(_) if enabled == flag.normal() => Err(Fault::Normal),
         Some(until) if until <= now => Err(Fault::Past),
         Some(until) if until - now > LONGEST => Err(Fault::TooFar),
-        Some(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 

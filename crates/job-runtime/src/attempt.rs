@@ -65,10 +65,10 @@ pub(crate) fn measure(kind: &'static str, outcome: &'static str, took: Duration)
 async fn attempt(shared: &Shared, work: Work, kind: &'static str) -> &'static str {
     let Work { claim, payload, lease } = work;
     let hold = &lease.hold;
-    let held = shared.flags.held(claim.fence.company, &claim.kind).await;
-    let (end, policy) = if let Ok(Some((flag, away))) = held {
+    let switched = shared.flags.held(claim.fence.company, &claim.kind).await;
+    let (end, policy) = if let Ok(Some((flag, away))) = switched {
         (End::Held(flag, away), DEFAULT_RETRY)
-    } else if let Err(error) = held {
+    } else if let Err(error) = switched {
         (End::Returned(Err(error.into())), DEFAULT_RETRY)
     } else if let Some(Registered::Each(handler)) = shared.handlers.get(&claim.kind) {
         (drive(shared, &**handler, &claim, payload, hold).await, handler.retry_policy())
@@ -205,11 +205,11 @@ async fn drive(
         Instant::now() + limit,
     );
     // What it has begun may end; then it stops as it would for a deploy.
-    let held = async {
-        let held = shared.flags.until_held(claim.fence.company, &claim.kind).await;
+    let switched = async {
+        let by = shared.flags.until_held(claim.fence.company, &claim.kind).await;
         draining.cancel();
         pause(HELD_GRACE).await;
-        held
+        by
     };
     let ignored = async {
         hold.cancel_requested.cancelled().await;
@@ -222,7 +222,7 @@ async fn drive(
         result = panics::catch(handler.run(claim.version, payload, context)) => End::Returned(result),
         () = stopping.cancelled() => End::Stopping,
         () = ignored => End::CancelIgnored,
-        (flag, away) = held => End::Held(flag, away),
+        (flag, away) = switched => End::Held(flag, away),
         () = pause(limit) => End::Returned(Err(too_long(limit))),
     }
 }

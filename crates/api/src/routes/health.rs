@@ -106,7 +106,9 @@ pub async fn api_health(state: State<ApiState>) -> Response {
 
 /// Names alone: why and for whom is for those who have a token.
 async fn active(board: &Board) -> Vec<&'static str> {
-    let Ok(Ok(sight)) = deadline("the switches", PATIENCE, board.sight()).await else { return Vec::new() };
+    let Ok(Ok(sight)) = deadline("the switches", PATIENCE, Box::pin(board.sight())).await else {
+        return Vec::new();
+    };
     let counts = sight.standing.counts(sight.now);
     counts.into_iter().filter(|(_, companies)| *companies > 0).map(|(flag, _)| flag.as_str()).collect()
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chassis::time::SystemClock;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::jobs::{PullCalendar, PushCalendar, SendMessage, SyncDrive, SyncMode, Trigger};
 use domain::flags::{Away, Flag};
+use domain::time::Clock;
 use job_runtime::{Handlers, Outcome};
 use serde_json::json;
 use store::flags;
@@ -104,7 +106,7 @@ async fn what_is_written_outwards_waits_until_the_switch_is_back() {
 #[tokio::test]
 async fn a_forced_breaker_ends_by_itself_and_leaves_a_record() {
     let rig = Rig::new().await;
-    let soon = Utc::now() + TimeDelta::seconds(6);
+    let soon = SystemClock.now() + TimeDelta::seconds(6);
     throw(&rig.db.store, rig.company, Flag::BreakerGoogle, Some(soon)).await;
     throw(&rig.db.store, rig.company, Flag::BreakerMicrosoft, None).await;
     let runs = Arc::new(AtomicUsize::new(0));

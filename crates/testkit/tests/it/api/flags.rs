@@ -1,6 +1,8 @@
 //! Operators' switches over REST.
 
-use chrono::{TimeDelta, Utc};
+use chassis::time::SystemClock;
+use chrono::TimeDelta;
+use domain::time::Clock;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use web::auth::Role;
@@ -22,7 +24,7 @@ async fn a_switch_is_thrown_recorded_and_put_back() {
     assert_eq!(named(&list, "breaker.google")["enabled"], false, "not forced open");
     assert_eq!(named(&list, "purge")["enabled"], true);
 
-    let until = (Utc::now() + TimeDelta::hours(2)).to_rfc3339();
+    let until = (SystemClock.now() + TimeDelta::hours(2)).to_rfc3339();
     let body = json!({ "enabled": false, "reason": "a wrong template", "until": until });
     let off = world.put(PATH, body).await;
     assert_eq!(off.status, StatusCode::OK, "{off:?}");
