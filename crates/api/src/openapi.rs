@@ -1,5 +1,7 @@
 //! The router and its description, from one list of routes.
 
+mod tidy;
+
 use axum::Router;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -76,5 +78,6 @@ pub fn document() -> Value {
             });
         }
     }
+    tidy::tidy(&mut document);
     document
 }

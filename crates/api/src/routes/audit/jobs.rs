@@ -52,7 +52,7 @@ pub struct VerifyRequest {
 
 /// Archives and purges audit records as the organization's policies say, now
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/retention/run", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = RetentionRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<RetentionRequest>), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]
@@ -70,7 +70,7 @@ pub async fn run(
 
 /// Judges the audit trail; the job's result is `{valid, checked, checkpoint, first_fault}`
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/verify", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = VerifyRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<VerifyRequest>), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]
