@@ -1,6 +1,6 @@
 //! The committed description is the one that this build serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -21,8 +21,11 @@ fn every_operation_has_a_summary_and_a_problem() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("paths is an object");
     assert!(paths.len() > 30, "{} paths", paths.len());
+    let mut ids = BTreeSet::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().expect("a path item is an object") {
+            let id = operation["operationId"].as_str().expect("an operationId");
+            assert!(ids.insert(id), "{method} {path}: {id} is another's operationId as well");
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
             assert!(operation["responses"]["default"].is_object(), "{method} {path} has no problem");
         }

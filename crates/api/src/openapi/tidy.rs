@@ -10,8 +10,9 @@ pub(super) fn tidy(document: &mut Value) {
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
         merge(schema.1, &schemas);
     }
-    for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
-        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            operation["operationId"] = json!(operation_id(method, path));
             optional_body(operation);
             for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
                 problem_type(response);
@@ -20,9 +21,15 @@ pub(super) fn tidy(document: &mut Value) {
     }
 }
 
+/// The handler's name is that of many others; OpenAPI asks for one of its own.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(['/', '.', '-', '{', '}']).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+}
+
 /// A problem is sent as what it is.
 fn problem_type(response: &mut Value) {
-    let Some(content) = response["content"].as_object_mut() else { return };
+    let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { return };
     let is_problem = |body: &Value| body["schema"]["$ref"] == PROBLEM;
     if content.get("application/json").is_some_and(is_problem)
         && let Some(body) = content.remove("application/json")
@@ -88,6 +95,7 @@ mod tests {
                 "responses": {
                     "404": { "content": { "application/json": { "schema": { "$ref": PROBLEM } } } },
                     "200": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Open" } } } },
+                    "204": { "description": "none" },
                 },
             } } },
         });
@@ -99,6 +107,7 @@ mod tests {
                 "$ref": "#/components/schemas/Outer" } } } })
         );
         assert!(post["responses"]["404"]["content"]["application/problem+json"].is_object(), "{post}");
+        assert_eq!(post["responses"]["204"], json!({ "description": "none" }));
         assert!(post["responses"]["200"]["content"]["application/json"].is_object(), "{post}");
         let outer = &document["components"]["schemas"]["Outer"];
         assert_eq!((&outer["required"], &outer["additionalProperties"]), (&json!(["b"]), &json!(false)));
