@@ -1,6 +1,6 @@
 # Names for scripts/; everything is done there. Arguments: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare images verify fire-drill backup restore
+.PHONY: help demo up down status logs env test chaos bench lint fmt sqlx-prepare images verify fire-drill backup restore fuzz-api
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -55,3 +55,6 @@ verify: ## lint, manifests, compose, rules, routes, dashboards, runbooks; ARGS="
 
 fire-drill: ## break the provider of a running stack and watch the alerts arrive and end (5 minutes)
 	@scripts/fire-drill
+
+fuzz-api: ## judge the API of a running stack by its own description, with schemathesis (RATE_LIMIT_PER_MINUTE=1000000 make up)
+	@scripts/fuzz-api $(ARGS)

@@ -420,6 +420,29 @@ def providers():
             "s",
             ("max by (provider) (webhook_subscription_expiry_timestamp_seconds) - time()", "{{provider}}"),
         ),
+        row("Spool and secrets"),
+        panel(
+            "timeseries",
+            "Spool of notifications",
+            "Deliveries that wait on disk while the database is away.",
+            "short",
+            ("sum by (instance) (webhook_spool_entries)", "{{instance}}"),
+        ),
+        panel(
+            "timeseries",
+            "Oldest in the spool",
+            "More than five minutes is a page.",
+            "s",
+            ("max by (instance) (webhook_spool_oldest_seconds)", "{{instance}}"),
+            thresholds=[(300, "red")],
+        ),
+        panel(
+            "timeseries",
+            "Switches away from normal",
+            "In how many organizations an operators' switch holds something back.",
+            "short",
+            ("max by (flag) (flag_active)", "{{flag}}"),
+        ),
     ]
     return dashboard("syncline-providers", "Syncline / Providers and throttling", "Calls out, silence, breaker, cache, notifications in.", panels)
 
@@ -470,6 +493,105 @@ def documents():
     return dashboard("syncline-documents", "Syncline / Documents", "Synchronisation of drives: runs, documents, freshness.", panels)
 
 
+MESSAGES = '{source=~"mail|channel|chat"}'
+
+
+def messages():
+    status = '{source=~"mail|channel|chat", status="%s"}'
+    kinds = '{kind=~"messages.*|maintenance.ensure_subscription"}'
+    panels = [
+        row("Runs"),
+        panel(
+            "timeseries",
+            "Runs",
+            "Mailboxes, channels and chats that were read, by source and status.",
+            "opm",
+            (f"sum by (source, status) (rate(sync_runs_total{MESSAGES}[$__rate_interval])) * 60", "{{source}} {{status}}"),
+        ),
+        panel(
+            "timeseries",
+            "Good runs in two hours",
+            "None of mail while there were some yesterday is an alert; channels and chats are read once a day.",
+            "short",
+            (f"sum by (source) (increase(sync_runs_total{status % 'success'}[2h]))", "{{source}}"),
+        ),
+        panel("timeseries", "Duration, p95", "Of a run, by source.", "s", (p95("sync_duration_seconds", "source", MESSAGES), "{{source}}"), thresholds=[(60, "red")]),
+        row("Messages"),
+        panel(
+            "timeseries",
+            "Messages written",
+            "Into the table messages, by source.",
+            "ops",
+            (f"sum by (source) (rate(messages_synced_total{MESSAGES}[$__rate_interval]))", "{{source}}"),
+        ),
+        panel(
+            "timeseries",
+            "Change to database, p95",
+            "From the newest message of a run, as the provider dates it, to its commit.",
+            "s",
+            (p95("change_to_database_seconds", "source", MESSAGES), "{{source}}"),
+        ),
+        panel(
+            "timeseries",
+            "Jobs",
+            "Waiting and dead, of reading, sending and subscribing.",
+            "short",
+            (f"max by (kind) (jobs_pending{kinds})", "{{kind}} waiting"),
+            (f"max by (kind) (jobs_dead{kinds})", "{{kind}} dead"),
+        ),
+    ]
+    return dashboard("syncline-messages", "Syncline / Mail and Teams", "Mailboxes, channels, chats, and what is sent.", panels)
+
+
+def audit():
+    panels = [
+        row("The trail"),
+        panel(
+            "timeseries",
+            "Oldest record that is not sealed",
+            "Seconds are normal; a quarter of an hour is an alert.",
+            "s",
+            ("max(audit_unsealed_age_seconds)", "oldest"),
+            thresholds=[(900, "red")],
+        ),
+        panel(
+            "timeseries",
+            "Records sealed",
+            "Into the chains of all organizations.",
+            "ops",
+            ("sum(rate(audit_records_sealed_total[$__rate_interval]))", "sealed"),
+        ),
+        panel(
+            "timeseries",
+            "Checkpoints",
+            "Signed, and published in the archive store. One an hour and organization at least.",
+            "short",
+            ("sum(increase(audit_checkpoints_total[1h]))", "signed in an hour"),
+            ("sum(increase(audit_checkpoints_published_total[1h])) or vector(0)", "published in an hour"),
+        ),
+        row("Retention"),
+        panel(
+            "timeseries",
+            "Failed jobs",
+            "Archiving, purging, verification or a restore that failed. Any is a page.",
+            "short",
+            ("sum(increase(retention_job_failures_total[1h]))", "failed in an hour"),
+            thresholds=[(1, "red")],
+            width=12,
+        ),
+        panel(
+            "timeseries",
+            "Archived and purged",
+            "Archives that were written and read back, by store; records that left the database for them.",
+            "short",
+            ("sum by (store) (increase(audit_archives_total[1d])) or vector(0)", "archives in a day {{store}}"),
+            ("sum(increase(audit_records_purged_total[1d])) or vector(0)", "records purged in a day"),
+            width=12,
+        ),
+    ]
+    return dashboard("syncline-audit", "Syncline / Audit trail", "Sealing, checkpoints, archives and purging.", panels)
+
+
 def api_core():
     where = '{job=~"$job", path=~"$path"}'
     failed = '{job=~"$job", path=~"$path", status=~"5.."}'
@@ -518,7 +640,7 @@ def api_core():
 
 def main():
     stale = []
-    for board in (overview(), service(), jobs(), providers(), documents(), api_core()):
+    for board in (overview(), service(), jobs(), providers(), documents(), messages(), audit(), api_core()):
         path = HERE / "dashboards" / (board["uid"].removeprefix("syncline-") + ".json")
         text = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
         if "--check" not in sys.argv[1:]:

@@ -52,6 +52,13 @@ fn store_problem(error: &StoreError) -> Problem {
     if error.is_forbidden() {
         return Problem::forbidden("the organization does not have you as a member");
     }
+    if error.is_unstorable_text() {
+        return Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_request",
+            "a text holds the character U+0000, which cannot be stored",
+        );
+    }
     match error {
         StoreError::Constraint { constraint, .. } if constraint.ends_with("_company_id_fkey") => {
             Problem::not_found("the organization of the token does not exist here")

@@ -1,5 +1,7 @@
 //! The router and its description, from one list of routes.
 
+mod tidy;
+
 use axum::Router;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -38,6 +40,7 @@ const OPEN: [&str; 3] = ["/health", "/api/health", "/api/oauth/google/callback"]
         (name = "data", description = "AOs, documents, drives"),
         (name = "messages", description = "Mail and Teams: what is read, what was read, what is sent"),
         (name = "providers", description = "Credentials, subscriptions, caches"),
+        (name = "flags", description = "Operators' switches"),
         (name = "audit", description = "The audit trail: verification, retention, archives"),
         (name = "metrics", description = "Figures"),
     )
@@ -75,5 +78,6 @@ pub fn document() -> Value {
             });
         }
     }
+    tidy::tidy(&mut document);
     document
 }

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod drive;
 pub mod explain;
 pub mod fairness;
+pub mod flags;
 pub mod ids;
 pub mod job;
 pub mod mail;

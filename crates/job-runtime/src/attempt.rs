@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use chassis::time::pause;
 use contracts::jobs::PayloadError;
-use domain::retry::{RetryPolicy, Verdict};
+use domain::flags::{Away, Flag};
+use domain::retry::{ParkReason, RetryPolicy, Verdict};
 use serde_json::Value;
 use store::jobs::Claim;
 use tracing::{Instrument, Span};
@@ -20,6 +21,8 @@ use crate::runtime::Shared;
 
 /// Time that a handler has to end by itself once the job was asked to stop.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// Time that a handler has to reach a checkpoint, or the end of a call, once a switch holds its kind.
+const HELD_GRACE: Duration = Duration::from_secs(10);
 
 /// A claimed job.
 pub(crate) struct Work {
@@ -38,6 +41,8 @@ enum End {
     Stopping,
     /// It was asked to stop and did not.
     CancelIgnored,
+    /// An operator's switch holds its kind.
+    Held(Flag, Away),
 }
 
 /// Runs a claimed attempt.
@@ -60,7 +65,12 @@ pub(crate) fn measure(kind: &'static str, outcome: &'static str, took: Duration)
 async fn attempt(shared: &Shared, work: Work, kind: &'static str) -> &'static str {
     let Work { claim, payload, lease } = work;
     let hold = &lease.hold;
-    let (end, policy) = if let Some(Registered::Each(handler)) = shared.handlers.get(&claim.kind) {
+    let switched = shared.flags.held(claim.fence.company, &claim.kind).await;
+    let (end, policy) = if let Ok(Some((flag, away))) = switched {
+        (End::Held(flag, away), DEFAULT_RETRY)
+    } else if let Err(error) = switched {
+        (End::Returned(Err(error.into())), DEFAULT_RETRY)
+    } else if let Some(Registered::Each(handler)) = shared.handlers.get(&claim.kind) {
         (drive(shared, &**handler, &claim, payload, hold).await, handler.retry_policy())
     } else {
         let unknown = unreadable(PayloadError::UnknownKind { kind: claim.kind.clone() });
@@ -83,8 +93,18 @@ async fn attempt(shared: &Shared, work: Work, kind: &'static str) -> &'static st
             Conclusion::HandBack
         }
         End::CancelIgnored => Conclusion::Cancel,
+        End::Held(flag, away) => hold_back(&claim, flag, &away),
     };
     write(shared, &claim, hold, &conclusion, kind).await
+}
+
+/// Keeps a job until the switch is back; the scheduler releases it then.
+fn hold_back(claim: &Claim, flag: Flag, away: &Away) -> Conclusion {
+    let until = away.until.map(|until| format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
+    let message = format!("the switch {flag} holds it{}: {}", until.unwrap_or_default(), away.reason);
+    tracing::info!(kind = claim.kind, job_id = %claim.fence.job, %flag, "an operator's switch holds the job");
+    let verdict = Verdict::Park(ParkReason::Flag);
+    Conclusion::of_failure(claim, &JobError::new(verdict, "held_by_flag", message), verdict, DEFAULT_RETRY)
 }
 
 /// Writes how an attempt ended; the label of the outcome.
@@ -176,13 +196,21 @@ async fn drive(
 ) -> End {
     let limit = limit(claim);
     let shutdown = &shared.host.shutdown;
+    let draining = shutdown.draining().child_token();
     let context = JobContext::new(
         claim.clone(),
         shared.store.clone(),
         hold.clone(),
-        shutdown.draining(),
+        draining.clone(),
         Instant::now() + limit,
     );
+    // What it has begun may end; then it stops as it would for a deploy.
+    let switched = async {
+        let by = shared.flags.until_held(claim.fence.company, &claim.kind).await;
+        draining.cancel();
+        pause(HELD_GRACE).await;
+        by
+    };
     let ignored = async {
         hold.cancel_requested.cancelled().await;
         pause(CANCEL_GRACE).await;
@@ -194,6 +222,7 @@ async fn drive(
         result = panics::catch(handler.run(claim.version, payload, context)) => End::Returned(result),
         () = stopping.cancelled() => End::Stopping,
         () = ignored => End::CancelIgnored,
+        (flag, away) = switched => End::Held(flag, away),
         () = pause(limit) => End::Returned(Err(too_long(limit))),
     }
 }

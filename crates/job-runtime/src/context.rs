@@ -121,7 +121,7 @@ impl JobContext {
         self.inner.hold.cancelled.clone()
     }
 
-    /// Cancelled when the process is about to end: a long job returns [`Outcome::HandBack`] after its next
+    /// Cancelled when the process is about to end, or an operator's switch holds the job: a long job returns [`Outcome::HandBack`] after its next
     /// checkpoint.
     pub fn draining(&self) -> CancellationToken {
         self.inner.draining.clone()

@@ -10,6 +10,7 @@ use chassis::service::Service;
 use chassis::time::deadline;
 use contracts::jobs::Queue;
 use store::Store;
+use store::flags::Board;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) config: RuntimeConfig,
     pub(crate) store: Store,
     pub(crate) handlers: Handlers,
+    /// Operators' switches.
+    pub(crate) flags: Board,
     pub(crate) host: Host,
     pub(crate) worker: Uuid,
     pub(crate) database: Dependency,
@@ -110,6 +113,7 @@ impl Runtime {
         let shared = Arc::new(Shared {
             places: Arc::new(Semaphore::new(usize::from(config.concurrency))),
             config,
+            flags: Board::new(store.clone()),
             store,
             handlers,
             host,

@@ -16,6 +16,7 @@ mod lost;
 mod metrics;
 pub mod relay;
 pub mod renewals;
+mod switches;
 pub mod tide;
 mod weights;
 
@@ -109,5 +110,6 @@ pub fn spawn(parts: &Parts, config: &SchedulerConfig, tasks: &Tasks) {
     tasks.spawn("history", housekeeping::keep_history(parts.clone(), config.history_days));
     tasks.spawn("renewals", renewals::run(parts.clone()));
     tasks.spawn("gauges", gauges::run(parts.clone(), config.realtime));
+    tasks.spawn("switches", switches::run(parts.clone()));
     tasks.spawn("archivist", archivist::run(parts.clone()));
 }

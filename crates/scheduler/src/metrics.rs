@@ -3,13 +3,18 @@
 use chassis::metrics::{Kind, Metric, Unit};
 
 /// Metrics of this service.
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 23] = [
     gauge("jobs_pending", Unit::Count, "Queued jobs, by kind."),
     gauge("jobs_running", Unit::Count, "Running jobs, by kind."),
     gauge("jobs_dead", Unit::Count, "Dead letters, by kind."),
     gauge("jobs_oldest_ready_age_seconds", Unit::Seconds, "Age of the oldest queued job."),
     gauge("outbox_waiting", Unit::Count, "Bells that are not confirmed yet."),
     gauge("outbox_unpublished_age_seconds", Unit::Seconds, "Age of the oldest bell that is not confirmed."),
+    gauge(
+        "flag_active",
+        Unit::Count,
+        "Organizations in which an operators' switch is away from its normal position, by flag.",
+    ),
     counter("jobs_reaped_total", "Jobs taken back because their lease expired, by kind."),
     counter("jobs_crash_looped_total", "Jobs buried because they were interrupted again and again, by kind."),
     gauge("jobs_unexplained", Unit::Count, "Queued jobs whose message the broker does not hold, by queue."),

@@ -68,6 +68,12 @@ impl StoreError {
             if e.code().as_deref() == Some("42501"))
     }
 
+    /// Whether a text holds a character that PostgreSQL keeps in no text (U+0000).
+    pub fn is_unstorable_text(&self) -> bool {
+        matches!(self, StoreError::Refused { source: sqlx::Error::Database(e), .. }
+            if matches!(e.code().as_deref(), Some("22021" | "22P05")))
+    }
+
     /// Whether what was to be written is at fault (classes 22 and 23 of SQLSTATE): another row can still be written,
     /// and this one never.
     pub fn is_about_data(&self) -> bool {

@@ -18,6 +18,7 @@ pub mod drives;
 pub mod effects;
 pub mod error;
 pub mod explain;
+pub mod flags;
 pub mod hints;
 pub mod history;
 pub mod idempotency;

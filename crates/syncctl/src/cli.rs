@@ -1,6 +1,7 @@
 //! Commands and their options.
 
 pub mod audit;
+pub mod flags;
 pub mod messages;
 pub mod queue;
 
@@ -9,7 +10,13 @@ use uuid::Uuid;
 
 /// Operate Syncline from the command line.
 #[derive(Debug, Parser)]
-#[command(name = "syncctl", version, about, max_term_width = 100)]
+#[command(
+    name = "syncctl",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 64 the command or the configuration cannot be used"
+)]
 pub struct Cli {
     /// Answer with JSON
     #[arg(long, global = true)]
@@ -77,8 +84,44 @@ pub enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Queues, workers, providers and switches, again and again until interrupted
+    Top(TopArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        #[arg(value_enum)]
+        shell: ShellArg,
+    },
+    /// Operators' switches: degraded mode, outward writes, purging, breakers, connectors
+    Flags {
+        /// What to do with them
+        #[command(subcommand)]
+        command: flags::FlagsCommand,
+    },
     /// Check token, permissions, webhooks, subscriptions and queue; fails when something is wrong
     VerifyIntegration,
+}
+
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Print one frame and end; so does an output that is no terminal
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two frames
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval_seconds: u64,
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShellArg {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
 }
 
 /// Options of `token`.

@@ -6,6 +6,7 @@ pub mod cli;
 mod commands;
 mod error;
 mod output;
+pub mod reference;
 mod rest;
 
 use std::process::ExitCode;

@@ -6,6 +6,8 @@ mod jobs;
 
 use std::collections::HashSet;
 
+use domain::flags::Flag;
+use domain::ids::CompanyId;
 use store::Tx;
 
 use crate::arrival::{Arrival, Source};
@@ -54,10 +56,20 @@ impl Tally {
 
 /// What holds for every delivery.
 pub struct Rules<'a> {
-    /// Whether notifications cause runs.
+    /// Whether notifications cause runs (`ENABLE_REALTIME_SYNC`).
     pub realtime: bool,
+    /// Operators' switches, which may say otherwise for a company.
+    pub sight: store::flags::Sight,
     /// Whether the strangers of one delivery leave receipts.
     pub keep_strangers: &'a (dyn Fn(Source) -> bool + Send + Sync),
+}
+
+impl Rules<'_> {
+    /// Whether notifications cause runs for this company.
+    pub fn wake(&self, company: CompanyId) -> bool {
+        let sight = &self.sight;
+        self.realtime && sight.standing.away(company, Flag::RealtimeSync, sight.now).is_none()
+    }
 }
 
 /// What a transaction found out.

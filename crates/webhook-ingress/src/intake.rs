@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chassis::time::deadline;
 use domain::time::SharedClock;
+use store::flags::Board;
 use store::{Store, StoreError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use web::rate::RateLimiter;
@@ -74,6 +75,7 @@ impl Intake {
 pub struct Keeper {
     pub(crate) store: Store,
     pub(crate) realtime: bool,
+    flags: Board,
     pub(crate) memories: Memories,
     pub(crate) spool: Arc<Spool>,
     pub(crate) clock: SharedClock,
@@ -95,6 +97,7 @@ impl Keeper {
         clock: SharedClock,
     ) -> Self {
         Self {
+            flags: Board::new(store.clone()),
             store,
             realtime,
             memories,
@@ -116,8 +119,9 @@ impl Keeper {
     ) -> Result<Vec<Tally>, StoreError> {
         let keep_strangers =
             |source: Source| self.receipts.check(source.as_str(), Instant::now()).retry_after.is_none();
-        let rules = Rules { realtime: self.realtime, keep_strangers: &keep_strangers };
         let mut tx = self.store.dispatch().await?;
+        let sight = self.flags.sight_in(&mut tx).await?;
+        let rules = Rules { realtime: self.realtime, sight, keep_strangers: &keep_strangers };
         let mut arrivals = arrivals;
         if let Some((segment, first, _)) = replayed {
             let done = store::door::replayed(&mut tx, segment).await?.saturating_sub(first);

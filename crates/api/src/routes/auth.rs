@@ -3,6 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use contracts::graph::v1::GetStatusReply;
+use domain::flags::Flag;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -144,6 +145,7 @@ pub async fn login_microsoft(
     Admin(claims): Admin,
     actor: Actor,
 ) -> Answer<Json<Login>> {
+    state.unless_switched(&claims, Flag::BreakerMicrosoft).await?;
     let expires = state.connector.refresh_token().await?;
     let (mut tx, company) = state.tenant(&claims).await?;
     let details = json!({ "expires_at": micros(Some(expires)) });

@@ -28,7 +28,7 @@ pub struct Cleared {
 }
 
 /// Forgets cached provider metadata; loses nothing
-#[utoipa::path(post, path = "/api/cache/clear", tag = "providers", request_body = ClearCache, responses(
+#[utoipa::path(post, path = "/api/cache/clear", tag = "providers", request_body(content = Option<ClearCache>), responses(
     (status = 200, description = "Number of entries", body = Cleared),
     (status = 503, description = "The connector is away", body = web::problem::ProblemBody),
 ))]

@@ -44,7 +44,7 @@ pub struct CalendarSyncing {
 }
 
 /// Brings one calendar, or all of them, up to date now, both ways
-#[utoipa::path(post, path = "/api/calendar/sync", tag = "sync", request_body = CalendarSync, responses(
+#[utoipa::path(post, path = "/api/calendar/sync", tag = "sync", request_body(content = Option<CalendarSync>), responses(
     (status = 202, description = "Jobs were queued", body = CalendarSyncing),
     (status = 404, description = "No such connection", body = web::problem::ProblemBody),
     (status = 409, description = "It is not active", body = web::problem::ProblemBody),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use contracts::gcal::v1::{ConnectCalendarRequest, DisconnectRequest, ListCalendarsRequest};
+use domain::flags::Flag;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -142,6 +143,7 @@ pub async fn add(
         let message = "names a connection of the Google account";
         return Err(Problem::unprocessable(vec![FieldError::new("connection_id", message)]).into());
     };
+    state.unless_switched(&claims, Flag::BreakerGoogle).await?;
     let request = ConnectCalendarRequest {
         context: Some(context(claims.org)),
         user_id: claims.sub.clone(),
@@ -343,6 +345,7 @@ pub async fn calendars(
     let mut items = Vec::new();
     let mut page_token = String::new();
     for _ in 0..PAGES {
+        state.unless_switched(&claims, Flag::BreakerGoogle).await?;
         let request = ListCalendarsRequest {
             context: Some(context(claims.org)),
             connection_id: id.to_string(),

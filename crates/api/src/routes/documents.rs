@@ -76,6 +76,7 @@ pub struct DocumentQuery {
     #[serde(default)]
     deleted: bool,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -8,6 +8,7 @@ use chassis::time::deadline;
 use http::StatusCode;
 use serde::Serialize;
 use store::Store;
+use store::flags::Board;
 use utoipa::ToSchema;
 use web::json::Json;
 
@@ -23,6 +24,9 @@ pub struct HealthBody {
     /// `healthy`, `degraded` (something soft is away), `unhealthy` (the database is away).
     status: &'static str,
     services: Services,
+    /// Operators' switches that are away from normal in any organization.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,7 +67,8 @@ impl ServiceState {
     (status = 503, description = "The database is away", body = HealthBody),
 ))]
 pub async fn health(State(state): State<ApiState>) -> Response {
-    let (base, status) = tokio::join!(database(&state.store), state.connector.status());
+    let (base, status, flags) =
+        tokio::join!(database(&state.store), state.connector.status(), active(&state.flags));
     let (database, broker) = base;
     let (connector, cache) = match status {
         Ok(status) => {
@@ -87,7 +92,7 @@ pub async fn health(State(state): State<ApiState>) -> Response {
         (true, false) => (StatusCode::OK, "degraded"),
         (true, true) => (StatusCode::OK, "healthy"),
     };
-    (code, Json(HealthBody { status, services })).into_response()
+    (code, Json(HealthBody { status, services, flags })).into_response()
 }
 
 /// The same as `GET /health`
@@ -97,6 +102,15 @@ pub async fn health(State(state): State<ApiState>) -> Response {
 ))]
 pub async fn api_health(state: State<ApiState>) -> Response {
     health(state).await
+}
+
+/// Names alone: why and for whom is for those who have a token.
+async fn active(board: &Board) -> Vec<&'static str> {
+    let Ok(Ok(sight)) = deadline("the switches", PATIENCE, Box::pin(board.sight())).await else {
+        return Vec::new();
+    };
+    let counts = sight.standing.counts(sight.now);
+    counts.into_iter().filter(|(_, companies)| *companies > 0).map(|(flag, _)| flag.as_str()).collect()
 }
 
 /// The database, and through it the broker.

@@ -44,6 +44,7 @@ pub struct JobQuery {
     /// Only jobs of this batch.
     batch_id: Option<Uuid>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -79,6 +79,7 @@ fn of_kind(k: KindCounts) -> (String, Counts) {
 #[into_params(parameter_in = Query)]
 pub struct Window {
     /// Hours back from now, 1 to 2160 (24).
+    #[param(minimum = 1, maximum = 2160)]
     hours: Option<u32>,
 }
 

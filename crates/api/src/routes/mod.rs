@@ -9,6 +9,7 @@ mod connections;
 mod documents;
 mod drives;
 mod events;
+mod flags;
 mod health;
 mod jobs;
 mod mailboxes;
@@ -65,6 +66,8 @@ pub fn all<T: Table>() -> T {
         .merge(connections::routes())
         .merge(audit::routes())
         .routes(routes!(cache::clear))
+        .routes(routes!(flags::list))
+        .routes(routes!(flags::put))
         .routes(routes!(metrics::queue))
         .routes(routes!(metrics::sync))
 }

@@ -43,6 +43,7 @@ pub fn routes<T: Table>() -> T {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

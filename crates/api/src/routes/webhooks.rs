@@ -115,6 +115,7 @@ pub async fn list(
 #[serde(deny_unknown_fields)]
 pub struct Renewal {
     /// Those that end within this many hours, 1 to 1000 (36).
+    #[schema(minimum = 1, maximum = 1000)]
     within_hours: Option<i32>,
 }
 
@@ -129,7 +130,7 @@ pub struct Renewing {
 }
 
 /// Renews the subscriptions of Microsoft and calendars that end soon, and asks for those that are missing
-#[utoipa::path(post, path = "/api/webhooks/renew", tag = "providers", request_body = Renewal, responses(
+#[utoipa::path(post, path = "/api/webhooks/renew", tag = "providers", request_body(content = Option<Renewal>), responses(
     (status = 202, description = "Jobs were queued", body = Renewing),
 ))]
 pub async fn renew(
@@ -167,6 +168,7 @@ pub async fn renew(
 #[serde(deny_unknown_fields)]
 pub struct Cleanup {
     /// Those that ended at least this many days ago, 0 to 1000 (7).
+    #[schema(minimum = 0, maximum = 1000)]
     days: Option<i32>,
 }
 
@@ -212,7 +214,7 @@ async fn delete_strangers(state: &ApiState, company: CompanyId) -> Answer<(u64, 
 
 /// Forgets push subscriptions that ended (one that still fires is remembered until it expires), and deletes those that
 /// point at us and that nobody knows
-#[utoipa::path(post, path = "/api/webhooks/cleanup", tag = "providers", request_body = Cleanup, responses(
+#[utoipa::path(post, path = "/api/webhooks/cleanup", tag = "providers", request_body(content = Option<Cleanup>), responses(
     (status = 200, description = "How many were forgotten", body = Cleaned),
 ))]
 pub async fn cleanup(

@@ -3,10 +3,12 @@
 use audit_trail::{Trail, TrailError, keep, verify};
 use chrono::{DateTime, Utc};
 use domain::audit::retention::Policy;
+use domain::flags::Flag;
 use serde_json::json;
 use store::audit::archives;
 use store::audit::plan::{is_purgeable, unpurged};
 use store::audit::{policies, runs};
+use store::flags;
 
 use super::{Trouble, act};
 use crate::steps::Steps;
@@ -19,7 +21,8 @@ pub async fn purge(trail: &Trail, steps: &Steps, all: &[Policy], now: DateTime<U
     let company = steps.company();
     let stores = trail.stores.as_ref().ok_or(TrailError::NoKey)?;
     let mut tx = steps.begin().await.map_err(Trouble::Job)?;
-    let paused = policies::state(&mut tx, company).await?.is_some_and(|state| state.paused);
+    let paused = policies::state(&mut tx, company).await?.is_some_and(|state| state.paused)
+        || flags::is_away(&mut tx, company, Flag::Purge).await?;
     let rows = unpurged(&mut tx, company).await?;
     tx.rollback().await?;
     let mut purged = 0;
@@ -28,7 +31,8 @@ pub async fn purge(trail: &Trail, steps: &Steps, all: &[Policy], now: DateTime<U
     }
     for row in rows {
         let mut tx = steps.begin().await.map_err(Trouble::Job)?;
-        let due = is_purgeable(&mut tx, company, all, &row, now).await?;
+        let due = is_purgeable(&mut tx, company, all, &row, now).await?
+            && !flags::is_away(&mut tx, company, Flag::Purge).await?;
         tx.rollback().await?;
         if !due {
             break;

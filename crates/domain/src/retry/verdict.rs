@@ -48,11 +48,13 @@ pub enum ParkReason {
     UnknownKind,
     /// The job took its worker down repeatedly.
     CrashLoop,
+    /// An operator's switch holds it; it goes on when the switch is back.
+    Flag,
 }
 
 impl ParkReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Consent,
         Self::Permission,
         Self::Locked,
@@ -60,6 +62,7 @@ impl ParkReason {
         Self::MassChange,
         Self::UnknownKind,
         Self::CrashLoop,
+        Self::Flag,
     ];
 
     /// The stable name, as stored and as shown by the REST interface.
@@ -72,6 +75,7 @@ impl ParkReason {
             Self::MassChange => "mass_change",
             Self::UnknownKind => "unknown_kind",
             Self::CrashLoop => "crash_loop",
+            Self::Flag => "flag",
         }
     }
 }

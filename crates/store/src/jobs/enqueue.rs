@@ -235,13 +235,14 @@ async fn coalesced(tx: &mut Tx, jobs: &[&NewJob]) -> Result<Vec<Option<JobId>>> 
 }
 
 /// Someone asks for the work of a parked job: it is tried again, since the cause may have been mended meanwhile. If
-/// it was not, the job is parked again; without this a request would vanish in a job that never runs.
+/// it was not, the job is parked again; without this a request would vanish in a job that never runs. What an operator's
+/// switch holds stays: it is released when the switch ends.
 async fn release_parked(tx: &mut Tx, id: Uuid) -> Result<()> {
     sqlx::query!(
         "WITH released AS (
              UPDATE jobs_live SET state = 'queued', attempt = 0, park_reason = NULL, run_at = clock_timestamp(),
                  queued_at = clock_timestamp(), updated_at = clock_timestamp()
-             WHERE id = $1
+             WHERE id = $1 AND park_reason IS DISTINCT FROM 'flag'
              RETURNING company_id, id, epoch, kind, queue, priority, traceparent, tracestate
          )
          INSERT INTO outbox (company_id, job_id, epoch, routing_key, queue, priority, traceparent, tracestate)

@@ -4,6 +4,8 @@ mod audit;
 mod cache;
 mod calendar;
 mod check_config;
+mod completions;
+mod flags;
 mod messages;
 mod migrate;
 mod organization;
@@ -11,6 +13,7 @@ mod queue;
 mod schedules;
 mod sync;
 mod token;
+mod top;
 mod verify;
 mod webhooks;
 
@@ -69,6 +72,9 @@ pub async fn run(cli: &Cli, env: Env) -> Result<Output, CliError> {
             cache::flush(scope.as_deref(), env).await
         }
         Command::Audit { command } => audit::run(command, env).await,
+        Command::Top(args) => top::run(args, cli.json, env).await,
+        Command::Completions { shell } => Ok(completions::run(*shell)),
+        Command::Flags { command } => flags::run(command, env).await,
         Command::VerifyIntegration => verify::run(env).await,
     }
 }

@@ -64,22 +64,26 @@ fn since(text: &str, now: DateTime<Utc>) -> Result<String, CliError> {
     if DateTime::parse_from_rfc3339(text).is_ok() {
         return Ok(text.to_owned());
     }
-    let unit = text.chars().last().unwrap_or_default();
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => 0_i64,
-    };
-    let number = text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
-    let age = number.filter(|_| seconds > 0).and_then(|n| TimeDelta::try_seconds(i64::from(n) * seconds));
-    let at = age.and_then(|age| now.checked_sub_signed(age)).ok_or_else(|| {
+    let at = span(text).and_then(|age| now.checked_sub_signed(age)).ok_or_else(|| {
         CliError::Usage(format!(
             "--since is a time (2026-11-20T10:00:00Z) or an age (90s, 15m, 2h, 3d), got `{text}`"
         ))
     })?;
     Ok(at.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// A span of time, such as `15m`.
+pub(super) fn span(text: &str) -> Option<TimeDelta> {
+    let unit = text.chars().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+    TimeDelta::try_seconds(i64::from(number) * seconds)
 }
 
 /// The rows of a page.

@@ -5,6 +5,7 @@ mod calendar_conflicts;
 mod calendar_split;
 mod connections;
 mod data;
+mod flags;
 mod jobs;
 mod provider;
 pub mod queue;

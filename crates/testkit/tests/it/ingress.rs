@@ -129,6 +129,21 @@ async fn a_burst_becomes_one_job_and_one_receipt() {
 }
 
 #[tokio::test]
+async fn a_company_without_realtime_is_not_woken() {
+    let world = World::new().await;
+    world.subscription("b!d", "s1").await;
+    crate::switches::throw(&world.db.store, world.company, domain::flags::Flag::RealtimeSync, None).await;
+    assert_eq!(world.notify(json!([change("s1", STATE)])).await, StatusCode::ACCEPTED);
+    assert_eq!(world.count("jobs").await, 0);
+    world.db.execute("DELETE FROM operator_flags").await;
+    // A door of its own: its view of the switches begins now.
+    let door = door(&world.db.store, true);
+    let items = json!({ "value": [change("s1", STATE)] });
+    assert_eq!(post(&door, "/api/webhooks/onedrive", &items).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(world.count("jobs").await, 1);
+}
+
+#[tokio::test]
 async fn strangers_cause_nothing() {
     let world = World::new().await;
     world.subscription("b!d", "s1").await;

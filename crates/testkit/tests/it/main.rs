@@ -40,4 +40,5 @@ mod scheduler;
 mod schedules;
 mod storm;
 mod support;
+mod switches;
 mod syncctl;

@@ -119,6 +119,20 @@ async fn commands_speak_to_the_api() {
     assert_eq!((&run.json["coalesced"], &run.json["job"]["state"]), (&json!(false), &json!("queued")));
     let nobody = ctl(&["schedules", "trigger", "nobody"], &environment).await.expect_err("no such schedule");
     assert_eq!(nobody.code(), 1);
+    let frame = ctl(&["top", "--once"], &environment).await.expect("a frame");
+    assert!(frame.json["queue"]["pending"].as_i64().is_some_and(|pending| pending >= 2), "{frame:?}");
+    assert!(frame.text.contains("QUEUES") && frame.text.contains("documents.sync_ao"), "{}", frame.text);
+    let off = ["flags", "set", "outward_writes", "off", "--reason", "a wrong template", "--for", "2h"];
+    let off = ctl(&off, &environment).await.expect("a switch");
+    assert_eq!((&off.json["active"], &off.json["enabled"]), (&json!(true), &json!(false)), "{off:?}");
+    let flags = ctl(&["flags", "list"], &environment).await.expect("a list");
+    assert!(flags.text.contains("a wrong template"), "{}", flags.text);
+    let on = ctl(&["flags", "clear", "outward_writes"], &environment).await.expect("a switch");
+    assert_eq!(on.json["active"], false);
+    assert_eq!(
+        ctl(&["flags", "clear", "nonsense"], &environment).await.expect_err("no such switch").code(),
+        64
+    );
     assert_eq!(ctl(&["webhooks", "list"], &environment).await.expect("a list").text, "no subscriptions");
     let renewed = ctl(&["webhooks", "renew", "--within-hours", "5"], &environment).await.expect("jobs");
     assert_eq!((&renewed.json["drives"], &renewed.json["calendars"]), (&json!(1), &json!(0)), "{renewed:?}");

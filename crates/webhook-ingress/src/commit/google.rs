@@ -95,7 +95,7 @@ async fn judge(
     }
     effects.friends.insert(sender);
     // Late messages of a channel that was stopped, or that nobody can stop.
-    if matches!(channel.state.as_str(), "stopped" | "orphaned") || !rules.realtime {
+    if matches!(channel.state.as_str(), "stopped" | "orphaned") || !rules.wake(company) {
         return Ok(Verdict::Ignored);
     }
     touch(tx, channel.id, message.number, &message.resource).await?;

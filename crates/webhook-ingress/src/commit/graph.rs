@@ -64,7 +64,7 @@ pub(super) async fn write(
         match verdict {
             Verdict::Accepted(n) => {
                 effects.friends.insert(sender(notification));
-                if rules.realtime {
+                if rules.wake(judged.targets[n].company) {
                     accept(tx, &mut work, &judged.targets[n], one).await?;
                 } else {
                     tally.ignored += 1;

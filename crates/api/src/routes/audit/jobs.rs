@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use contracts::jobs::{JobPayload, RestoreArchive, RunRetention, VerifyAudit, audit_resource};
+use domain::flags::Flag;
 use domain::ids::CompanyId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -51,7 +52,7 @@ pub struct VerifyRequest {
 
 /// Archives and purges audit records as the organization's policies say, now
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/retention/run", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = RetentionRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<RetentionRequest>), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]
@@ -69,7 +70,7 @@ pub async fn run(
 
 /// Judges the audit trail; the job's result is `{valid, checked, checkpoint, first_fault}`
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/verify", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = VerifyRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<VerifyRequest>), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]
@@ -90,6 +91,7 @@ pub async fn verify(
     params(("org" = Uuid, Path), ("id" = Uuid, Path)), responses(
     (status = 202, description = "The job", body = AuditJobBody),
     (status = 404, description = "No such organization or archive", body = web::problem::ProblemBody),
+    (status = 503, description = "The switch `heavy_exports` is off", body = web::problem::ProblemBody),
 ))]
 pub async fn restore(
     State(state): State<ApiState>,
@@ -98,6 +100,7 @@ pub async fn restore(
     call: Call,
 ) -> Answer<Response> {
     actor.administers(CompanyId(org))?;
+    state.unless_switched(&actor.claims, Flag::HeavyExports).await?;
     let (mut tx, company) = state.tenant(&actor.claims).await?;
     let known = archives::find(&mut tx, company, id).await?;
     tx.rollback().await?;

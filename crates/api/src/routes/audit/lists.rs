@@ -23,6 +23,7 @@ use crate::state::ApiState;
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub(super) cursor: Option<String>,

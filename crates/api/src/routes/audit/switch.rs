@@ -34,7 +34,7 @@ pub struct PauseBody {
 
 /// Stops purging audit records; archiving goes on
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/retention/pause", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = PauseRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<PauseRequest>), responses(
     (status = 200, description = "Whether anything is purged", body = PauseBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]
@@ -49,7 +49,7 @@ pub async fn pause(
 
 /// Purges audit records again; after a failed integrity check only once the cause is known
 #[utoipa::path(post, path = "/api/v1/audit/organizations/{org}/retention/resume", tag = "audit",
-    params(("org" = Uuid, Path)), request_body = PauseRequest, responses(
+    params(("org" = Uuid, Path)), request_body(content = Option<PauseRequest>), responses(
     (status = 200, description = "Whether anything is purged", body = PauseBody),
     (status = 404, description = "No such organization", body = web::problem::ProblemBody),
 ))]

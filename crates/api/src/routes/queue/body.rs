@@ -53,6 +53,7 @@ pub struct EditBody {
 
 /// A message as it lay in the broker's dead-letter queue.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BrokerMessageBody)]
 pub struct MessageBody {
     /// Job that it rang for, when it can be read.
     job_id: Option<Uuid>,

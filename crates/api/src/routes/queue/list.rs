@@ -39,6 +39,7 @@ pub struct DeadLetterQuery {
     /// `ledger` (dead jobs) or `broker` (messages that no worker could claim); both when left out.
     source: Option<String>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

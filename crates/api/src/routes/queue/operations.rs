@@ -128,6 +128,7 @@ pub struct OperationItemQuery {
     /// Only this result.
     result: Option<String>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -33,7 +33,7 @@ use crate::state::ApiState;
 pub struct ParkedJobBody {
     id: Uuid,
     kind: String,
-    /// consent, permission, locked, credential, mass_change, unknown_kind or crash_loop.
+    /// consent, permission, locked, credential, mass_change, unknown_kind, crash_loop or flag.
     reason: String,
     since: DateTime<Utc>,
     waiting_seconds: i64,
@@ -69,6 +69,10 @@ pub fn mended_by(reason: &str) -> &'static str {
         Ok(ParkReason::CrashLoop) => {
             "The developers: the job took its worker down again and again; its log says how"
         }
+        Ok(ParkReason::Flag) => {
+            "An administrator of the organization ends the switch that the last error names (PUT /api/flags/{name}); \
+             then the job goes on by itself"
+        }
         Err(_) => "The last error says what to mend",
     }
 }
@@ -81,6 +85,7 @@ pub struct ParkedJobQuery {
     /// Only those parked for this reason.
     reason: Option<String>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

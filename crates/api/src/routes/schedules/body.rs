@@ -85,6 +85,7 @@ impl ScheduleBody {
 
 /// What became of an occurrence.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OccurrenceBody)]
 pub struct RunBody {
     /// The time that the schedule names, or the moment of a manual run.
     occurrence_at: DateTime<Utc>,

@@ -32,6 +32,7 @@ pub struct PutSchedule {
     /// `run_once` or `skip`.
     missed_policy: Option<String>,
     /// A run starts up to this many seconds after its time, 0 to 86400.
+    #[schema(minimum = 0, maximum = 86400)]
     jitter_seconds: Option<i32>,
     /// Why, for those who look later.
     reason: Option<String>,

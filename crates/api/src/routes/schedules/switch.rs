@@ -30,7 +30,7 @@ pub struct SwitchRequest {
 
 /// Pauses a schedule: its occurrences are skipped, each with a row that says so. Manual runs still work
 #[utoipa::path(post, path = "/api/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path)),
-    request_body = SwitchRequest, responses(
+    request_body(content = Option<SwitchRequest>), responses(
     (status = 200, description = "The schedule", body = ScheduleBody),
     (status = 404, description = "No such schedule", body = web::problem::ProblemBody),
 ))]
@@ -45,7 +45,7 @@ pub async fn pause(
 
 /// Resumes a schedule with its next occurrence; what passed meanwhile is not made up for
 #[utoipa::path(post, path = "/api/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path)),
-    request_body = SwitchRequest, responses(
+    request_body(content = Option<SwitchRequest>), responses(
     (status = 200, description = "The schedule", body = ScheduleBody),
     (status = 404, description = "No such schedule", body = web::problem::ProblemBody),
 ))]

@@ -93,6 +93,7 @@ pub struct PutConfig {
     conflict_policy: Option<String>,
     #[schema(value_type = Option<Object>)]
     excel_mapping: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "web::json::object")]
     mass_change: Option<PutMassChange>,
 }
 

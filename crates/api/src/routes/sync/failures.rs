@@ -34,6 +34,7 @@ pub struct FailureQuery {
     /// Days without a success since the first failure, 0 to 3650 (3).
     days: Option<u32>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

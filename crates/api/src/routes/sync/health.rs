@@ -37,6 +37,7 @@ pub struct SyncHealth {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SyncServices)]
 struct Services {
     scheduler: SchedulerHealth,
     onedrive: OneDriveHealth,

@@ -91,6 +91,7 @@ pub struct HistoryQuery {
     /// Only runs of this AO.
     ao_id: Option<String>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -77,6 +77,7 @@ pub struct ParkedQuery {
     /// `pending` (default), `approved`, `rejected` or `all`.
     state: Option<String>,
     /// Items on the page, 1 to 200 (50).
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

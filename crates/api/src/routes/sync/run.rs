@@ -31,6 +31,7 @@ pub struct RunRequest {
 
 /// The jobs of a run.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunAccepted)]
 pub struct RunBody {
     batch_id: Uuid,
     dry_run: bool,
@@ -48,7 +49,7 @@ struct RunJob {
 }
 
 /// Runs a source now: every enabled drive from its delta link
-#[utoipa::path(post, path = "/api/sync/run", tag = "sync", request_body = RunRequest, responses(
+#[utoipa::path(post, path = "/api/sync/run", tag = "sync", request_body(content = Option<RunRequest>), responses(
     (status = 202, description = "The jobs", body = RunBody),
     (status = 409, description = "The source is switched off, or there is no drive",
         body = web::problem::ProblemBody),

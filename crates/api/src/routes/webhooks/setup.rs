@@ -37,7 +37,7 @@ pub struct SettingUp {
 const ALL_HOURS: i32 = 24 * 365;
 
 /// Makes sure that everything that is synchronised has a push subscription that lasts
-#[utoipa::path(post, path = "/api/webhooks/setup", tag = "providers", request_body = Setup, responses(
+#[utoipa::path(post, path = "/api/webhooks/setup", tag = "providers", request_body(content = Option<Setup>), responses(
     (status = 202, description = "Jobs were queued", body = SettingUp),
 ))]
 pub async fn setup(

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use chassis::time::SystemClock;
 use domain::audit::Reason;
 use domain::audit::retention::{OTHERS, Policy};
+use domain::flags::Flag;
 use domain::time::Clock;
 use job_runtime::JobError;
 use serde_json::Value;
@@ -103,6 +104,19 @@ async fn nothing_is_lost(scene: &Scene, what: &str) {
     assert_eq!(lost, 0, "{what}");
     let report = scene.verify(Depth::Archives).await;
     assert!(report.valid, "{what}: {report:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_purged_while_the_switch_is_off() {
+    let scene = Scene::new().await;
+    scene.keep(50).await;
+    govern(&scene, eager()).await;
+    crate::switches::throw(&scene.db.store, scene.company, Flag::Purge, None).await;
+    let done = run(&scene, &scene.trail).await.expect("a run");
+    assert_eq!((&done["archived"], &done["purged"], online(&scene).await), (&50.into(), &0.into(), 50));
+    scene.db.execute("DELETE FROM operator_flags").await;
+    let done = run(&scene, &scene.trail).await.expect("a run");
+    assert_eq!((&done["purged"], online(&scene).await), (&50.into(), 0));
 }
 
 #[tokio::test]
