@@ -33,9 +33,9 @@ const MARK: &str = "String {00020329-0000-0000-c000-000000000046} Name SynclineT
 
 /// Every property of an event, and the two lists of a series, which are told only when they are named.
 const SERIES: &str = "$select=id,createdDateTime,lastModifiedDateTime,changeKey,categories,transactionId,\
-originalStartTimeZone,originalEndTimeZone,iCalUId,uid,reminderMinutesBeforeStart,isReminderOn,hasAttachments,subject,\
+originalStartTimeZone,originalEndTimeZone,iCalUId,reminderMinutesBeforeStart,isReminderOn,hasAttachments,subject,\
 bodyPreview,importance,sensitivity,isAllDay,isCancelled,isOrganizer,responseRequested,seriesMasterId,showAs,type,\
-webLink,onlineMeetingUrl,isOnlineMeeting,onlineMeetingProvider,allowNewTimeProposals,occurrenceId,isDraft,hideAttendees,\
+webLink,onlineMeetingUrl,isOnlineMeeting,onlineMeetingProvider,allowNewTimeProposals,originalStart,isDraft,hideAttendees,\
 responseStatus,body,start,end,location,locations,recurrence,attendees,organizer,onlineMeeting,\
 exceptionOccurrences,cancelledOccurrences&$expand=exceptionOccurrences";
 

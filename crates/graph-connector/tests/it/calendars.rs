@@ -37,7 +37,7 @@ fn answer(asked: &Asked) -> Response {
         }
         (Method::GET, "/users/u/events") => {
             assert!(query.contains("SynclineTransactionId"), "{query}");
-            let made = if query.contains("'known'") { json!([{"id": "e9"}]) } else { json!([]) };
+            let made = if query.contains("known%27") { json!([{"id": "e9"}]) } else { json!([]) };
             ok(json!({"value": made}))
         }
         (Method::POST, "/users/u/events") => {

@@ -39,8 +39,8 @@ async fn a_calendar_that_is_read_again_is_as_before() -> Result<()> {
     outlook.change(&text(&outlook.find("theirs 00").await?["id"])?, &far).await?;
     let of = json!({"userId": BEN, "resourceType": "events"});
     api.post("/api/sync/delta", &of).await?;
-    let moved = format!("title = 'theirs 00' AND start_at > now() + interval '690 days'");
-    outlook.until("it moved here too", async || Ok(outlook.rows(&moved).await?.len() == 1)).await?;
+    let moved = "title = 'theirs 00' AND start_at > now() + interval '690 days'";
+    outlook.until("it moved here too", async || Ok(outlook.rows(moved).await?.len() == 1)).await?;
     outlook.quiet().await?;
     let state = api.get(&format!("/api/sync/state/{}/events", encode(BEN))).await?;
     ensure!(state["items"] == 40 && state["resources"][0]["has_cursor"] == true, "{state}");
