@@ -43,7 +43,7 @@ fn no_two_schemas_have_one_name() {
             if !(line.starts_with("#[derive(") && line.contains("ToSchema")) {
                 continue;
             }
-            let (mut named, mut own) = (None, None);
+            let (mut renamed, mut own) = (None, None);
             for line in lines.by_ref().take(8) {
                 let mut words =
                     line.split([' ', '(', '<', '{']).skip_while(|word| !["struct", "enum"].contains(word));
@@ -54,7 +54,7 @@ fn no_two_schemas_have_one_name() {
                     break;
                 }
             }
-            let name = named.or(own).unwrap_or_else(|| panic!("{}: a type without a name", file.display()));
+            let name = renamed.or(own).unwrap_or_else(|| panic!("{}: a type without a name", file.display()));
             if let Some(other) = names.insert(name.to_owned(), file.clone()) {
                 panic!("{name} is a schema of {} and of {}", other.display(), file.display());
             }
