@@ -47,8 +47,8 @@ fn no_two_schemas_have_one_name() {
             for line in lines.by_ref().take(8) {
                 let mut words =
                     line.split([' ', '(', '<', '{']).skip_while(|word| !["struct", "enum"].contains(word));
-                named =
-                    named.or(line.strip_prefix("#[schema(as = ").and_then(|rest| rest.strip_suffix(")]")));
+                renamed =
+                    renamed.or(line.strip_prefix("#[schema(as = ").and_then(|rest| rest.strip_suffix(")]")));
                 if words.next().is_some() {
                     own = words.next();
                     break;
