@@ -43,18 +43,18 @@ fn no_two_schemas_have_one_name() {
             if !(line.starts_with("#[derive(") && line.contains("ToSchema")) {
                 continue;
             }
-            let (mut named, mut own) = (None, None);
+            let (mut renamed, mut own) = (None, None);
             for line in lines.by_ref().take(8) {
                 let mut words =
                     line.split([' ', '(', '<', '{']).skip_while(|word| !["struct", "enum"].contains(word));
-                named =
-                    named.or(line.strip_prefix("#[schema(as = ").and_then(|rest| rest.strip_suffix(")]")));
+                renamed =
+                    renamed.or(line.strip_prefix("#[schema(as = ").and_then(|rest| rest.strip_suffix(")]")));
                 if words.next().is_some() {
                     own = words.next();
                     break;
                 }
             }
-            let name = named.or(own).unwrap_or_else(|| panic!("{}: a type without a name", file.display()));
+            let name = renamed.or(own).unwrap_or_else(|| panic!("{}: a type without a name", file.display()));
             if let Some(other) = names.insert(name.to_owned(), file.clone()) {
                 panic!("{name} is a schema of {} and of {}", other.display(), file.display());
             }

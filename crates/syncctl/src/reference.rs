@@ -30,9 +30,10 @@ pub fn page(root: &Command) -> String {
 
 fn section(page: &mut String, command: &Command, parent: &str, level: usize) {
     let path = format!("{parent} {}", command.get_name());
-    let positionals: String = command.get_positionals().map(|arg| format!(" {}", placeholder(arg))).collect();
+    let words: Vec<String> =
+        std::iter::once(path.clone()).chain(command.get_positionals().map(placeholder)).collect();
     // Writing to a String cannot fail.
-    let _ = write!(page, "\n{} `{path}{positionals}`\n", "#".repeat(level));
+    let _ = write!(page, "\n{} `{}`\n", "#".repeat(level), words.join(" "));
     if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
         let _ = write!(page, "\n{about}.\n");
     }
