@@ -9,6 +9,7 @@ use testkit::Rig;
 use testkit::e2e::patience::wait_until;
 
 use super::connector::Connector;
+use super::feed::Feed;
 use super::{LIMIT, World};
 
 const SEED: u64 = 7;
@@ -17,7 +18,7 @@ const LONG_BEFORE: &str = "'2025-02-01T00:00:00Z'";
 
 /// A sweep that finds a change.
 async fn sweep(world: &World<'_>) -> Result<()> {
-    world.connector.with(&world.drive, |feed| feed.act());
+    world.connector.with(&world.drive, Feed::act);
     let job = NewJob::new(world.company, &world.run_of(SyncMode::Delta, Trigger::Sweep), "test")?;
     let mut tx = world.rig.db.store.tenant(world.company).await?;
     let job = store::jobs::enqueue(&mut tx, job).await?.id();
