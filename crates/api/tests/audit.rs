@@ -19,6 +19,7 @@ const TABLE: &[Row] = &[
     ("patch", "/api/events/{id}", Ok(&["event.change"])),
     ("post", "/api/events/{series}/occurrences", Ok(&["event.except"])),
     ("post", "/api/events/{series}/split", Ok(&["event.split"])),
+    ("put", "/api/flags/{name}", Ok(&["flag.set"])),
     ("get", "/api/login/microsoft", Ok(&["microsoft.login"])),
     ("put", "/api/mailboxes/{user}", Ok(&["mailbox.put"])),
     ("post", "/api/messages/outbox/{id}/cancel", Ok(&["messages.cancel"])),

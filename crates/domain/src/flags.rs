@@ -35,7 +35,7 @@ pub enum Flag {
     ConnectorOutlook,
     /// Runs over channels and chats.
     ConnectorTeams,
-    /// Runs over Google calendars.
+    /// Runs over calendars, those of Outlook included.
     ConnectorGoogle,
 }
 
@@ -54,8 +54,9 @@ const HOLDS: [(&str, &[Flag]); 13] = [
     ("messages.sync_chat", &[BreakerMicrosoft, ConnectorTeams]),
     ("messages.send", &[OutwardWrites, BreakerMicrosoft]),
     ("maintenance.ensure_subscription", &[BreakerMicrosoft]),
-    ("calendar.pull", &[BreakerGoogle, ConnectorGoogle]),
-    ("calendar.push", &[OutwardWrites, BreakerGoogle, ConnectorGoogle]),
+    // Calendars of both providers share these kinds: either breaker holds them all, so that nothing calls through.
+    ("calendar.pull", &[BreakerGoogle, BreakerMicrosoft, ConnectorGoogle]),
+    ("calendar.push", &[OutwardWrites, BreakerGoogle, BreakerMicrosoft, ConnectorGoogle]),
     ("calendar.watch", &[BreakerGoogle, ConnectorGoogle]),
     ("maintenance.purge_finished", &[Purge]),
     ("audit.restore", &[HeavyExports]),
@@ -104,12 +105,12 @@ impl Flag {
             RealtimeSync => "notifications cause no runs; sweeps find what changed",
             OutwardWrites => "changes of events, mail and cards wait and are not sent",
             Purge => "nothing is removed because of its age",
-            BreakerMicrosoft => "nothing calls Microsoft; its jobs wait",
-            BreakerGoogle => "nothing calls Google; its jobs wait",
+            BreakerMicrosoft => "nothing calls Microsoft; its jobs wait, and those of all calendars",
+            BreakerGoogle => "nothing calls Google; its jobs wait, and those of all calendars",
             ConnectorOneDrive => "drives are not synchronised",
             ConnectorOutlook => "mailboxes are not synchronised",
             ConnectorTeams => "channels and chats are not synchronised",
-            ConnectorGoogle => "Google calendars are not synchronised",
+            ConnectorGoogle => "calendars are not synchronised, Outlook's included",
         }
     }
 
