@@ -228,15 +228,33 @@ pub async fn record_drive_sync(
         Some(error) => drive_failed(tx, company, drive_id, error).await?,
         None => drive_succeeded(tx, company, drive_id).await?,
     }
-    let aos = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "n!" FROM aos WHERE company_id = $1 AND drive_id = $2"#,
+    let kept = sqlx::query_scalar!(
+        "SELECT ao_count FROM drives WHERE company_id = $1 AND drive_id = $2",
         company.uuid(),
         drive_id,
     )
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
     .await
-    .doing("counting a drive's AOs")?;
+    .doing("reading how many AOs a drive has")?;
+    let aos = match kept.flatten() {
+        Some(aos) => aos,
+        None => count(tx, company, drive_id).await?,
+    };
     Ok(u64::try_from(aos).unwrap_or(0))
+}
+
+/// Counts a drive's AOs and keeps the number, until one comes or goes (trigger `aos_forget_count`).
+async fn count(tx: &mut Tx, company: CompanyId, drive_id: &str) -> Result<i64> {
+    sqlx::query_scalar!(
+        "UPDATE drives SET ao_count = (SELECT count(*) FROM aos WHERE company_id = $1 AND drive_id = $2)
+         WHERE company_id = $1 AND drive_id = $2 RETURNING ao_count",
+        company.uuid(),
+        drive_id,
+    )
+    .fetch_optional(tx.conn())
+    .await
+    .doing("counting a drive's AOs")
+    .map(|aos| aos.flatten().unwrap_or(0))
 }
 
 /// Looks at the unsettled AOs alone (index `aos_unsettled`).

@@ -113,7 +113,8 @@ pub async fn begin_generation(tx: &mut Tx, drive_no: i64) -> Result<i64> {
 pub async fn round_ended(tx: &mut Tx, drive_no: i64, full: bool) -> Result<()> {
     sqlx::query!(
         "UPDATE drives SET last_delta_at = clock_timestamp(),
-             last_full_at = CASE WHEN $2 THEN clock_timestamp() ELSE last_full_at END
+             last_full_at = CASE WHEN $2 THEN clock_timestamp() ELSE last_full_at END,
+             ao_count = CASE WHEN $2 THEN NULL ELSE ao_count END
          WHERE drive_no = $1",
         drive_no,
         full,

@@ -209,6 +209,12 @@ impl<'a> World<'a> {
             }
             bail!("{difference}");
         }
+        let miscounted = format!(
+            "SELECT count(*) FROM drives d WHERE drive_id = {} AND ao_count <> (SELECT count(*) FROM aos a
+                 WHERE a.company_id = d.company_id AND a.drive_id = d.drive_id)",
+            quote(&self.drive)
+        );
+        ensure!(self.sql.number(&miscounted).await? == 0, "the kept number of AOs is wrong");
         self.compare_duplicates(&model, &taxonomy).await
     }
 
