@@ -108,7 +108,7 @@ async fn a_forced_breaker_ends_by_itself_and_leaves_a_record() {
     let rig = Rig::new().await;
     let soon = SystemClock.now() + TimeDelta::seconds(6);
     throw(&rig.db.store, rig.company, Flag::BreakerGoogle, Some(soon)).await;
-    throw(&rig.db.store, rig.company, Flag::BreakerMicrosoft, None).await;
+    throw(&rig.db.store, rig.company, Flag::ConnectorOneDrive, None).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let processes = [rig.scheduler(), rig.worker(handlers(&runs))];
     rig.enqueue(pull(&rig)).await;
