@@ -127,7 +127,8 @@ google() {
 # Connects the demo account's calendar as a person would: start, consent page, back.
 connect_calendar() {
   local consent back grant
-  if [[ $(ask "select count(*) from google_calendar_connections where state = 'active'") == 0 ]]; then
+  # A stand-in that was started anew knows nothing of the consent that the database remembers.
+  if [[ -z ${was_up:-} || $(ask "select count(*) from google_calendar_connections where state = 'active'") == 0 ]]; then
     consent=$(curl -fsS -m 30 -o /dev/null -w '%{redirect_url}' -H "@$RUN/auth.header" \
       "http://127.0.0.1:$API_PORT/api/oauth/google/start") || return 1
     back=$(curl -fsS -m 30 -o /dev/null -w '%{redirect_url}' "$consent") || return 1
